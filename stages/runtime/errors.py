@@ -1,0 +1,47 @@
+"""Errors that a user can cause.
+
+A message is one line that says what went wrong, where, what was wanted, what was found and what to do. The command line
+prints it without a traceback and exits 1; a notebook sees an ordinary exception.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
+from pathlib import Path
+
+
+class ThunderError(Exception):
+    """An expected failure, explained in one line."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One item of many (a clip, a file) that could not be done, while the others were."""
+
+    item: str
+    reason: str
+
+
+def summarise_failures(failures: Sequence[Failure], total: int, what: str) -> str:
+    """One line for a run in which some of many items failed."""
+    listed = "; ".join(f"{f.item}: {f.reason}" for f in failures[:5])
+    more = f"; and {len(failures) - 5} more" if len(failures) > 5 else ""
+    return f"{len(failures)} of {total} {what} failed: {listed}{more}"
+
+
+@contextmanager
+def explained_write(path: Path) -> Iterator[None]:
+    """Turns the operating system's refusal to write `path` into one line that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        # h5py reports a full disk with the number in its text, not in errno.
+        text = str(error)
+        if error.errno in (ENOSPC, EDQUOT) or f"errno = {ENOSPC}," in text or f"errno = {EDQUOT}," in text:
+            raise ThunderError(
+                f"{path}: the disk is full; nothing was left behind, free some space or choose another --output"
+            ) from error
+        if isinstance(error, PermissionError):
+            raise ThunderError(f"{path}: no permission to write here; choose another --output") from error
+        raise
