@@ -1,0 +1,1 @@
+"""The shell: typer and rich live here and nowhere else."""

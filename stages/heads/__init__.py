@@ -1,0 +1,1 @@
+"""Heads: motion parameters to vertices, differentiably."""

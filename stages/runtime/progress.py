@@ -9,21 +9,24 @@ A stage takes `progress: Progress = silent` and writes
 The command line passes a rich progress bar; a notebook or a test passes nothing.
 """
 
-from contextlib import AbstractContextManager, contextmanager
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
 class Advance(Protocol):
     """Called when `amount` more units are done; `values` are figures worth showing beside the bar."""
 
-    def __call__(self, amount: float = 1, /, **values: float | str) -> None: ...
+    def __call__(self, amount: float = 1, /, **values: float | str) -> None:
+        """Moves the bar on."""
 
 
 class Progress(Protocol):
     """Opens one task of `total` units (None where the length is unknown)."""
 
-    def __call__(self, title: str, total: float | None = None) -> AbstractContextManager[Advance]: ...
+    def __call__(self, title: str, total: float | None = None) -> AbstractContextManager[Advance]:
+        """Returns a context whose value moves the bar."""
+        ...
 
 
 @contextmanager

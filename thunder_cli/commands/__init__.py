@@ -1,0 +1,1 @@
+"""One thin file a subcommand: parse, configure, call the stage, summarise."""

@@ -1,0 +1,88 @@
+"""Checkpoints: a model as weights, normalisation, configuration and head; and the state of an interrupted training."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from stages.artifacts.files import read_array, read_artifact, read_json_attribute, write_array, write_artifact
+from stages.artifacts.head_record import HeadRecord, read_head, write_head
+from stages.runtime.errors import ThunderError
+from stages.runtime.provenance import Provenance
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model that loads with no other file.
+
+    Attributes:
+        config: what rebuilds the network, plain JSON values.
+        weights: parameter name -> array.
+        normalisation: name -> array; statistics that inputs and outputs are scaled by.
+        curves: name -> (n, 2) array of (step, value) recorded during training.
+        head: the head whose motion the model speaks of.
+    """
+
+    config: dict[str, Any]
+    weights: dict[str, np.ndarray]
+    normalisation: dict[str, np.ndarray]
+    head: HeadRecord
+    curves: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def write_checkpoint(path: Path, schema: str, checkpoint: Checkpoint, provenance: Provenance, *, force: bool) -> None:
+    """Writes a model; `provenance.config` should be the whole configuration, `checkpoint.config` the network's."""
+    with write_artifact(path, schema, provenance, force=force) as file:
+        write_head(file, checkpoint.head)
+        _write_arrays(file.create_group("weights"), checkpoint.weights)
+        _write_arrays(file.create_group("normalisation"), checkpoint.normalisation)
+        curves = file.create_group("training/curves")
+        for name, values in checkpoint.curves.items():
+            write_array(curves, name, values.astype("f4"), "step,value")
+        file.attrs["model"] = json.dumps(checkpoint.config)
+
+
+def read_checkpoint(path: Path, schema: str) -> Checkpoint:
+    """Reads a model.
+
+    Raises:
+        ThunderError: not such a file, or one that is incomplete or damaged.
+    """
+    with read_artifact(path, schema) as file:
+        for name in ("weights", "normalisation"):
+            if not isinstance(file.get(name), h5py.Group):
+                raise ThunderError(f"{path}: /{name} is missing; the file is incomplete, make it again")
+        curves = file.get("training/curves", {})
+        return Checkpoint(
+            config=read_json_attribute(file, "model"),
+            weights=_read_arrays(file["weights"]),
+            normalisation=_read_arrays(file["normalisation"]),
+            head=read_head(file),
+            curves={name: read_array(curves, name) for name in curves},
+        )
+
+
+def write_training_state(path: Path, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> None:
+    """Writes what an interrupted training needs to go on; replaces an earlier state."""
+    with write_artifact(path, "thunder.training", Provenance(seed=0), force=True) as file:
+        _write_arrays(file.create_group("arrays"), arrays)
+        file.attrs["state"] = json.dumps(state)
+
+
+def read_training_state(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Reads what `write_training_state` wrote."""
+    with read_artifact(path, "thunder.training") as file:
+        return _read_arrays(file["arrays"]), read_json_attribute(file, "state")
+
+
+def _write_arrays(group: h5py.Group, arrays: dict[str, np.ndarray]) -> None:
+    """Writes name -> array; names have dots, never slashes, so that they stay flat."""
+    for name, values in arrays.items():
+        write_array(group, name, values, ",".join(map(str, values.shape)))
+
+
+def _read_arrays(group: h5py.Group) -> dict[str, np.ndarray]:
+    return {name: read_array(group, name) for name in group}

@@ -1,0 +1,165 @@
+"""Opening, checking and atomically writing an artifact, whatever its schema.
+
+Every file carries in its root attributes what it is (`schema`, `schema_version`), what wrote it (`toolkit_version`,
+`created_utc`, `command`, `seed`, `config`, `inputs`). Plain numbers and JSON only, never pickle. A file is written beside
+its target and renamed when it is whole, so that a killed command leaves the old file or none.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from stages.runtime.errors import ThunderError, explained_write
+from stages.runtime.provenance import Provenance, toolkit_version
+
+# Schema -> the version that this toolkit writes and the newest that it reads, and the command that makes such a file.
+SCHEMAS: dict[str, tuple[int, str]] = {
+    "thunder.head": (1, "make assets/head.h5"),
+    "thunder.dataset": (1, "thunder preprocess"),
+    "thunder.m2s": (1, "thunder train-m2s"),
+    "thunder.lipreader": (1, "thunder train-lipreader"),
+    "thunder.diffusion": (1, "thunder train-diffusion"),
+    "thunder.animator": (1, "thunder train-animator"),
+    "thunder.samples": (1, "thunder sample"),
+    "thunder.metrics": (1, "thunder evaluate"),
+    "thunder.training": (1, "an interrupted training"),
+}
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Refuses early, before hours of work, an output that exists or cannot be written.
+
+    Raises:
+        ThunderError: the file exists and `force` is not set, or its folder cannot be written.
+    """
+    if path.is_dir():
+        raise ThunderError(f"{path}: a folder, wanted a file name for the output; choose another --output")
+    if path.exists() and not force:
+        raise ThunderError(f"{path}: exists already; give --force to replace it, or choose another --output")
+    with explained_write(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise ThunderError(f"{path.parent}: no permission to write here; choose another --output")
+
+
+@contextmanager
+def write_artifact(path: Path, schema: str, provenance: Provenance, *, force: bool) -> Iterator[h5py.File]:
+    """Opens a new artifact for writing; it appears under its name only when the block ends without an error."""
+    check_output(path, force=force)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with explained_write(path):
+            with h5py.File(partial, "w") as file:
+                file.attrs["schema"] = schema
+                file.attrs["schema_version"] = SCHEMAS[schema][0]
+                file.attrs["toolkit_version"] = toolkit_version()
+                file.attrs["created_utc"] = datetime.now(UTC).isoformat(timespec="seconds")
+                file.attrs["command"] = provenance.command
+                file.attrs["seed"] = provenance.seed
+                file.attrs["config"] = json.dumps(dict(provenance.config))
+                file.attrs["inputs"] = json.dumps(dict(provenance.inputs))
+                yield file
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def read_artifact(path: Path, *schemas: str) -> Iterator[h5py.File]:
+    """Opens an artifact for reading after checking that it is one of the wanted kinds (any kind if none is named).
+
+    Raises:
+        ThunderError: no such file, not HDF5, cut short, another schema, or written by a newer toolkit.
+    """
+    with open_hdf5(path, hint=" or ".join(SCHEMAS[s][1] for s in schemas)) as file:
+        found = file.attrs.get("schema")
+        wanted = " or ".join(schemas) if schemas else "a thunder artifact"
+        if found not in (schemas or SCHEMAS):
+            raise ThunderError(f"{path}: wanted {wanted}, found {found or 'an HDF5 file of another program'}")
+        version = int(file.attrs.get("schema_version", 0))
+        if version > SCHEMAS[found][0]:
+            raise ThunderError(
+                f"{path}: {found} version {version} was written by a newer toolkit "
+                f"({file.attrs.get('toolkit_version', 'unknown')}); this one reads up to {SCHEMAS[found][0]}: upgrade thunder"
+            )
+        yield file
+
+
+@contextmanager
+def open_hdf5(path: Path, *, hint: str = "") -> Iterator[h5py.File]:
+    """Opens any HDF5 file for reading, explaining what is wrong where that fails."""
+    if path.is_dir():
+        raise ThunderError(f"{path}: a folder, wanted an HDF5 file")
+    if not path.exists():
+        raise ThunderError(f"{path}: no such file" + (f"; make it with `{hint}`" if hint else ""))
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        if isinstance(error, PermissionError):
+            raise ThunderError(f"{path}: no permission to read") from error
+        reason = (
+            "cut short, copy or make it again" if "truncated" in str(error) else "wanted an artifact of this toolkit"
+        )
+        raise ThunderError(f"{path}: not a readable HDF5 file ({reason})") from error
+    with file:
+        yield file
+
+
+def write_array(group: h5py.Group, name: str, values: np.ndarray, axes: str, units: str | None = None) -> h5py.Dataset:
+    """Writes one dataset with its axis letters ("T,V,3") and, where it has one, its unit."""
+    dataset = group.create_dataset(name, data=values)
+    dataset.attrs["axes"] = axes
+    if units is not None:
+        dataset.attrs["units"] = units
+    return dataset
+
+
+def read_array(group: h5py.Group, name: str, *, ndim: int | None = None, finite: bool = True) -> np.ndarray:
+    """Reads one dataset, checking that it is there, has `ndim` axes, and holds finite numbers.
+
+    Raises:
+        ThunderError: the dataset is missing, has another rank, or holds NaN or infinity.
+    """
+    where = f"{group.file.filename}: {group.name.rstrip('/')}/{name}"
+    dataset = group.get(name)
+    if not isinstance(dataset, h5py.Dataset):
+        raise ThunderError(f"{where} is missing; the file is incomplete, make it again")
+    if ndim is not None and dataset.ndim != ndim:
+        raise ThunderError(f"{where}: wanted {ndim} axes, found shape {dataset.shape}")
+    try:
+        values = dataset[()]
+    except OSError as error:
+        raise ThunderError(f"{where} cannot be read ({error}); the file is damaged, make it again") from error
+    values = np.asarray(values)
+    if finite and np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+        raise ThunderError(f"{where} holds NaN or infinity; make the file again from clean data")
+    return values
+
+
+def read_names(group: h5py.Group, name: str) -> tuple[str, ...]:
+    """Reads a one-dimensional dataset of strings."""
+    return tuple(v.decode() if isinstance(v, bytes) else str(v) for v in read_array(group, name, ndim=1))
+
+
+def write_names(group: h5py.Group, name: str, values: tuple[str, ...], axes: str) -> None:
+    """Writes a one-dimensional dataset of UTF-8 strings."""
+    dataset = group.create_dataset(name, data=list(values), dtype=h5py.string_dtype())
+    dataset.attrs["axes"] = axes
+
+
+def read_json_attribute(file: h5py.File, name: str) -> dict[str, Any]:
+    """A root attribute that holds a JSON object."""
+    try:
+        value = json.loads(file.attrs[name])
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ThunderError(f"{file.filename}: attribute {name} is missing or not JSON; make the file again") from error
+    if not isinstance(value, dict):
+        raise ThunderError(f"{file.filename}: attribute {name} wanted a JSON object, found {type(value).__name__}")
+    return value

@@ -1,0 +1,137 @@
+"""A head as plain arrays: what `/head` of an artifact holds, before `stages.heads` makes it move."""
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import h5py
+import numpy as np
+
+from stages.artifacts.files import read_array, read_names, write_array, write_names
+from stages.runtime.errors import ThunderError
+
+LANDMARKS = ("lip_top", "lip_bottom", "mouth_left", "mouth_right", "chin", "nose_tip")
+
+# Axes and units of the arrays that a kind of head may need beyond the common ones. K counts linear shapes.
+_ARRAY_AXES = {
+    "basis": ("K,V,3", "head units"),
+    "mean": ("V,3", "head units"),
+    "rotation_weights": ("V", None),
+    "pivot": ("3", "head units"),
+    "colours": ("V,3", "linear RGB"),
+}
+
+
+@dataclass(frozen=True)
+class HeadRecord:
+    """The plain data of one head.
+
+    Attributes:
+        kind: `blendshape`, `flame` or `displacement`.
+        name: what people call it.
+        units: `m`, or `unitless` for BIWI.
+        template: (V, 3) f32, the face at rest.
+        faces: (F, 3) i32, counter-clockwise seen from outside.
+        features: names of the D motion features, in order.
+        regions: name -> sorted i32 vertex indices; at least `lips`, `mouth` and `upper_face`.
+        landmarks: name -> vertex index, the six of `LANDMARKS`.
+        arrays: what the kind needs, e.g. `basis` (K, V, 3).
+    """
+
+    kind: str
+    name: str
+    units: str
+    template: np.ndarray
+    faces: np.ndarray
+    features: tuple[str, ...]
+    regions: dict[str, np.ndarray]
+    landmarks: dict[str, int]
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identifies topology and vertex order: equal where vertices of two heads correspond one to one."""
+        faces = np.ascontiguousarray(self.faces, dtype="<i4")
+        return hashlib.sha256(f"{len(self.template)} ".encode() + faces.tobytes()).hexdigest()[:16]
+
+    @cached_property
+    def motion_fingerprint(self) -> str:
+        """Identifies the motion space: equal where motion features of two heads mean the same."""
+        digest = hashlib.sha256(f"{self.kind} {self.fingerprint} {' '.join(self.features)}".encode())
+        if self.kind == "displacement":
+            # Components of a PCA have no names that say what they are; the basis itself does.
+            digest.update(np.ascontiguousarray(self.arrays["basis"], dtype="<f4").tobytes())
+        return digest.hexdigest()[:16]
+
+    def without(self, *arrays: str) -> "HeadRecord":
+        """The same head with some of its arrays left out."""
+        return replace(self, arrays={k: v for k, v in self.arrays.items() if k not in arrays})
+
+
+def write_head(parent: h5py.Group, head: HeadRecord) -> None:
+    """Writes `/head`."""
+    group = parent.create_group("head")
+    group.attrs["kind"] = head.kind
+    group.attrs["name"] = head.name
+    group.attrs["units"] = head.units
+    group.attrs["fingerprint"] = head.fingerprint
+    group.attrs["motion_fingerprint"] = head.motion_fingerprint
+    write_array(group, "template", head.template.astype("f4"), "V,3", head.units)
+    write_array(group, "faces", head.faces.astype("i4"), "F,3")
+    write_names(group, "features", head.features, "D")
+    regions = group.create_group("regions")
+    for name, indices in head.regions.items():
+        write_array(regions, name, indices.astype("i4"), "index")
+    landmarks = group.create_group("landmarks")
+    for name, vertex in head.landmarks.items():
+        landmarks.attrs[name] = int(vertex)
+    for name, values in head.arrays.items():
+        axes, units = _ARRAY_AXES.get(name, (",".join(map(str, values.shape)), None))
+        write_array(group, name, values, axes, head.units if units == "head units" else units)
+
+
+def read_head(parent: h5py.Group) -> HeadRecord:
+    """Reads and checks `/head`.
+
+    Raises:
+        ThunderError: a part is missing, indices point outside the mesh, or the stored fingerprint disagrees.
+    """
+    path = parent.file.filename
+    group = parent.get("head")
+    if not isinstance(group, h5py.Group):
+        raise ThunderError(f"{path}: /head is missing; the file is incomplete, make it again")
+    template = read_array(group, "template", ndim=2)
+    faces = read_array(group, "faces", ndim=2)
+    num_vertices = len(template)
+    if template.shape[1:] != (3,) or faces.shape[1:] != (3,):
+        raise ThunderError(
+            f"{path}: /head wanted template (V, 3) and faces (F, 3), found {template.shape} and {faces.shape}"
+        )
+    regions = {name: read_array(group["regions"], name, ndim=1) for name in group.get("regions", {})}
+    landmarks = {name: int(v) for name, v in group["landmarks"].attrs.items()} if "landmarks" in group else {}
+    for name, indices in {"faces": faces, **regions, "landmarks": np.array(list(landmarks.values()), int)}.items():
+        if indices.size and (indices.min() < 0 or indices.max() >= num_vertices):
+            raise ThunderError(
+                f"{path}: /head {name} points at vertex {int(indices.max())}, but the template has {num_vertices}"
+            )
+    missing = [m for m in LANDMARKS if m not in landmarks]
+    if missing:
+        raise ThunderError(f"{path}: /head has no landmark {', '.join(missing)}; make the file again")
+    known = ("template", "faces", "features")
+    head = HeadRecord(
+        kind=str(group.attrs["kind"]),
+        name=str(group.attrs["name"]),
+        units=str(group.attrs["units"]),
+        template=template.astype("f4"),
+        faces=faces.astype("i4"),
+        features=read_names(group, "features"),
+        regions=regions,
+        landmarks=landmarks,
+        arrays={n: read_array(group, n) for n in group if n not in known and isinstance(group[n], h5py.Dataset)},
+    )
+    stored = group.attrs.get("fingerprint")
+    if stored != head.fingerprint:
+        raise ThunderError(
+            f"{path}: /head fingerprint {stored} does not match its faces ({head.fingerprint}): damaged file"
+        )
+    return head

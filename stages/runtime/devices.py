@@ -1,0 +1,30 @@
+"""Choice of the device a stage computes on."""
+
+from typing import TYPE_CHECKING
+
+from stages.runtime.errors import ThunderError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def resolve_device(name: str = "auto") -> "torch.device":
+    """The torch device for `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+
+    Raises:
+        ThunderError: the device is not known to torch or not present on this machine.
+    """
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ThunderError(
+            f"device {name!r} cannot be used on this machine; give --device auto or cpu, or see `thunder doctor`"
+        ) from error
+    return device

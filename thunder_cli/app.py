@@ -1,0 +1,44 @@
+"""The root command, and the one place that maps errors to exit codes.
+
+Exit 0: all that was asked is done. 1: an expected failure, said in one line on stderr. 2: usage. 130: interrupted.
+
+A command is a function in `commands/<name>.py` that is registered below. It
+
+- takes the shared options from `options.py` by their types, and imports its stage inside the function, so that
+  `thunder --help` answers without importing torch;
+- calls the stage, a plain function that raises `ThunderError` and reports through `console.progress()`;
+- prints its result with `console.print_result` (stdout; `--json` for machines) and says everything else on stderr;
+- calls `console.report_failures`, which exits 1, if some items of many failed.
+"""
+
+from collections.abc import Callable
+
+import typer
+
+from thunder_cli.commands import (
+    doctor,
+    inspect,
+)
+from thunder_cli.console import ThunderGroup
+
+app = typer.Typer(
+    name="thunder",
+    cls=ThunderGroup,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Turns speech into 3D talking-head animation, and checks itself by listening and lip-reading.",
+)
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "inspect": inspect.inspect,
+    "doctor": doctor.doctor,
+}
+for name, function in COMMANDS.items():
+    app.command(name)(function)
+
+
+def main() -> None:
+    """Entry point of the `thunder` program."""
+    app()
