@@ -17,6 +17,7 @@ import typer
 
 from thunder_cli.commands import (
     doctor,
+    evaluate,
     inspect,
 )
 from thunder_cli.console import ThunderGroup
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "evaluate": evaluate.evaluate,
     "inspect": inspect.inspect,
     "doctor": doctor.doctor,
 }

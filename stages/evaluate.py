@@ -1,0 +1,307 @@
+"""How good samples are: every metric over all clips, with intervals, and the rows per clip behind them."""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.artifacts.clips import Clip, ClipFile, open_clips
+from stages.artifacts.files import check_output
+from stages.artifacts.head_record import HeadRecord
+from stages.artifacts.metrics_file import MetricRow, write_metrics
+from stages.heads.head import build_head
+from stages.metrics.catalogue import CATALOGUE, Metric, region_hash, select_metrics
+from stages.metrics.faces import ALL_VERTICES, ClipFaces, Face
+from stages.metrics.statistics import bootstrap_interval, weighted_mean
+from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, load_mesh_to_speech
+from stages.runtime.devices import resolve_device
+from stages.runtime.errors import ThunderError
+from stages.runtime.progress import Progress, silent
+from stages.runtime.provenance import Provenance, hash_inputs
+
+# Sampling rounds a duration up or down to whole frames; more than this is another recording.
+_MAX_TRIMMED_FRAMES = 2
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, and on what.
+
+    Attributes:
+        rows: one a metric, in the order of the catalogue.
+        num_clips: in the samples.
+        num_referenced: of them, those that the reference has too.
+        num_takes: fewest and most takes of a clip.
+        left_out: metric -> clips whose value is not finite, such as the correlation of a face that does not move.
+        skipped: metric -> why it was not computed; only where no metrics were asked for by name.
+    """
+
+    rows: list[MetricRow]
+    num_clips: int
+    num_referenced: int
+    num_takes: tuple[int, int]
+    left_out: dict[str, list[str]]
+    skipped: dict[str, str]
+
+
+def evaluate(
+    samples_path: Path,
+    output: Path,
+    *,
+    reference_path: Path | None = None,
+    m2s_path: Path | None = None,
+    optional: Collection[str] = (),
+    metrics: Sequence[str] | None = None,
+    force: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> Evaluation:
+    """Measures samples and writes `metrics.h5`.
+
+    Args:
+        samples_path: `thunder.samples`.
+        output: `metrics.h5` to write.
+        reference_path: `thunder.dataset` with the true motion of the same clips, where there is one.
+        m2s_path: `thunder.m2s`, the frozen mesh-to-speech model that listens to the samples, where there is one.
+        optional: `reference`, `m2s`: inputs to do without, and say why, where they do not belong to the samples.
+        metrics: names from the catalogue; None computes all that the inputs allow.
+        seed: of the bootstrap.
+
+    Raises:
+        ThunderError: an input is missing or of another head or rate, a metric is unknown or lacks what it needs, no clip
+            is in both files, or a metric is not finite on any clip.
+    """
+    chosen = list(CATALOGUE) if metrics is None else select_metrics(metrics)
+    _check_output(output, [samples_path, reference_path, m2s_path], force=force)
+    with ExitStack() as stack:
+        samples = stack.enter_context(open_clips(samples_path, "thunder.samples"))
+        reader = _ClipReader(samples, resolve_device(device))
+        needed = {need for metric in chosen for need in metric.needs}
+        if reference_path is not None and "reference" in needed:
+            reference = stack.enter_context(open_clips(reference_path, "thunder.dataset"))
+            with _put_up_with("reference" in optional, reader, "reference"):
+                reader.compare_with(reference)
+        if m2s_path is not None and "m2s" in needed:
+            with _put_up_with("m2s" in optional, reader, "m2s"):
+                reader.listen_with(m2s_path)
+        skipped = {metric.name: reason for metric in chosen if (reason := reader.lacking(metric))}
+        _refuse_or_skip(skipped, metrics)
+        chosen = [metric for metric in chosen if metric.name not in skipped]
+        table = _measure(chosen, reader, progress)
+    if table.num_takes[1] == 1:
+        single = {m.name: "needs at least two takes of a clip, found one" for m in chosen if "takes" in m.needs}
+        _refuse_or_skip(single, metrics)
+        skipped |= single
+        chosen = [metric for metric in chosen if metric.name not in single]
+    rows, left_out = [], {}
+    for metric in chosen:
+        row, clips_left_out = _summarise(metric, table, reader.record, seed)
+        rows.append(row)
+        if clips_left_out:
+            left_out[metric.name] = clips_left_out
+    provenance = Provenance(
+        seed=seed,
+        config={"metrics": [metric.name for metric in chosen], "left_out": left_out},
+        inputs=hash_inputs(samples=samples_path, reference=reference_path, m2s=m2s_path),
+    )
+    write_metrics(output, rows, provenance, force=force)
+    return Evaluation(rows, len(table.weights), len(reader.shared), table.num_takes, left_out, skipped)
+
+
+def _check_output(output: Path, inputs: list[Path | None], *, force: bool) -> None:
+    for path in inputs:
+        if path is not None and output.resolve() == path.resolve():
+            raise ThunderError(f"{output}: is an input of this command too; choose another --output")
+    check_output(output, force=force)
+
+
+def _refuse_or_skip(reasons: dict[str, str], asked: Sequence[str] | None) -> None:
+    """What was asked for by name is refused; of the default metrics, those that can be computed are."""
+    if reasons and asked is not None:
+        name, reason = next(iter(reasons.items()))
+        raise ThunderError(f"metric {name}: {reason}")
+
+
+@contextmanager
+def _put_up_with(optional: bool, reader: "_ClipReader", need: str) -> Iterator[None]:
+    """Goes on without an optional input that does not belong to the samples, keeping the reason."""
+    try:
+        yield
+    except ThunderError as error:
+        if not optional:
+            raise
+        reader.lacks[need] = str(error)
+
+
+class _ClipReader:
+    """Reads one clip of the samples, with its truth, as faces."""
+
+    def __init__(self, samples: ClipFile, device: torch.device) -> None:
+        self.samples, self.device = samples, device
+        self.head = build_head(samples.head).to(device)
+        self.reference: ClipFile | None = None
+        self.shared: list[str] = []
+        self.judge: MeshToSpeech | None = None
+        self.lacks: dict[str, str] = {
+            "reference": "needs the true motion; give --reference dataset.h5, made with `thunder preprocess`",
+            "m2s": "needs a mesh-to-speech model; give --m2s m2s.h5, made with `thunder train-m2s`",
+        }
+        self._use_regions_of(samples.head)
+
+    def compare_with(self, reference: ClipFile) -> None:
+        """Takes the truth, and the regions, from a dataset.
+
+        Raises:
+            ThunderError: its vertices are not those of the samples, or it has none of their clips.
+        """
+        _check_comparable(self.samples, reference)
+        self.shared = [clip_id for clip_id in self.samples if clip_id in reference]
+        if not self.shared:
+            raise ThunderError(
+                f"no clip of {self.samples.path} is in {reference.path}: samples hold {_some(self.samples)}; the "
+                f"reference holds {_some(reference)}"
+            )
+        self.reference, self.true_head = reference, build_head(reference.head).to(self.device)
+        # Not those of the samples: samples of several models are compared by one dataset.
+        self._use_regions_of(reference.head)
+        del self.lacks["reference"]
+
+    def listen_with(self, m2s_path: Path) -> None:
+        """Lets a frozen mesh-to-speech model judge the faces.
+
+        Raises:
+            ThunderError: not such a model, or one of another head.
+        """
+        judge, judge_head = load_mesh_to_speech(m2s_path, self.device)
+        check_same_face(judge_head, self.samples.head, judge.config.input, m2s_path)
+        self.judge = judge
+        del self.lacks["m2s"]
+
+    def _use_regions_of(self, record: HeadRecord) -> None:
+        self.record = record
+        regions = {name: torch.from_numpy(indices).long() for name, indices in record.regions.items() if len(indices)}
+        regions[ALL_VERTICES] = torch.arange(len(record.template))
+        self.regions = {name: indices.to(self.device) for name, indices in regions.items()}
+
+    def lacking(self, metric: Metric) -> str:
+        """Why a metric cannot be computed, in one line; empty where it can."""
+        if metric.region and metric.region not in self.regions:
+            return f"head {self.record.name} has no region {metric.region!r}; it has {', '.join(self.regions)}"
+        return next((reason for need, reason in self.lacks.items() if need in metric.needs), "")
+
+    def read(self, clip_id: str) -> ClipFaces:
+        """One clip."""
+        clip = self.samples.read(clip_id)
+        template_file, subject, truth = self.samples, clip.subject, None
+        if self.reference is not None and clip_id in self.reference:
+            # Exact vertices are the truth where motion, a projection, only approximates them.
+            truth = self.reference.read(clip_id, vertices=self.reference.head.kind == "displacement")
+            template_file, subject = self.reference, truth.subject
+        num_frames = clip.num_frames if truth is None else self._common_length(clip, truth)
+        # Both faces stand on one template, so that what differs is motion and never identity.
+        template = self._tensor(template_file.template(subject))
+        return ClipFaces(
+            id=clip_id,
+            fps=clip.fps,
+            takes=Face(self.head, self._tensor(clip.motion[:, :num_frames]), template),
+            truth=None if truth is None else self._true_face(truth, num_frames, template),
+            regions=self.regions,
+            waveform=self._tensor(clip.waveform),
+            judge=self.judge,
+        )
+
+    def _true_face(self, truth: Clip, num_frames: int, template: Tensor) -> Face:
+        exact = None if truth.vertices is None else self._tensor(truth.vertices[:num_frames])
+        return Face(self.true_head, self._tensor(truth.motion[:num_frames]), template, exact)
+
+    def _common_length(self, clip: Clip, truth: Clip) -> int:
+        if not math.isclose(clip.fps, truth.fps, rel_tol=1e-4):
+            raise ThunderError(
+                f"clip {clip.id}: {self.samples.path} has {clip.fps:g} fps, the reference {truth.fps:g}; sample at the "
+                f"rate of the reference"
+            )
+        if abs(clip.num_frames - truth.num_frames) > _MAX_TRIMMED_FRAMES:
+            raise ThunderError(
+                f"clip {clip.id}: {self.samples.path} has {clip.num_frames} frames, the reference {truth.num_frames}; "
+                f"wanted the same, up to {_MAX_TRIMMED_FRAMES}: is it another recording of that name?"
+            )
+        return min(clip.num_frames, truth.num_frames)
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+
+def _check_comparable(samples: ClipFile, reference: ClipFile) -> None:
+    ours, theirs = samples.head, reference.head
+    if ours.fingerprint != theirs.fingerprint or ours.units != theirs.units:
+        raise ThunderError(
+            f"{samples.path} is of head {ours.name} ({ours.fingerprint}, {ours.units}), {reference.path} of "
+            f"{theirs.name} ({theirs.fingerprint}, {theirs.units}): vertices do not correspond; evaluate against a "
+            f"dataset of the same head"
+        )
+
+
+def _some(clips: ClipFile) -> str:
+    ids = list(clips)
+    return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+
+
+@dataclass
+class _Table:
+    """Values of every metric on every clip that it was computed on, and what the clips weigh when frames are pooled."""
+
+    values: dict[str, dict[str, float]]
+    weights: dict[str, int]
+    num_takes: tuple[int, int]
+
+
+def _measure(metrics: list[Metric], reader: _ClipReader, progress: Progress) -> _Table:
+    values: dict[str, dict[str, float]] = {metric.name: {} for metric in metrics}
+    weights: dict[str, int] = {}
+    takes: list[int] = []
+    ids = list(reader.samples)
+    with progress("evaluating", total=len(ids)) as advance, torch.inference_mode():
+        for clip_id in ids:
+            clip = reader.read(clip_id)
+            weights[clip_id] = clip.takes.num_frames
+            takes.append(clip.num_takes)
+            for metric in metrics:
+                if "reference" not in metric.needs or clip.truth is not None:
+                    values[metric.name][clip_id] = metric.value(clip, reader.record.units)
+            advance(1)
+    return _Table(values, weights, (min(takes), max(takes)))
+
+
+def _summarise(metric: Metric, table: _Table, record: HeadRecord, seed: int) -> tuple[MetricRow, list[str]]:
+    """The metric's row, and the clips on which it is not finite."""
+    per_clip = table.values[metric.name]
+    good = {clip_id: value for clip_id, value in per_clip.items() if math.isfinite(value)}
+    bad = [clip_id for clip_id in per_clip if clip_id not in good]
+    if not good:
+        raise ThunderError(
+            f"metric {metric.name}: not finite on any of {len(bad)} clips ({', '.join(bad[:5])}): too short, or faces "
+            f"that do not move; look at them with `thunder render`, or leave it out of --metrics"
+        )
+    values = np.array(list(good.values()))
+    weights = np.array([table.weights[clip_id] for clip_id in good], float) if metric.pooled else None
+    low, high = bootstrap_interval(values, weights, seed=seed)
+    num_vertices = len(record.template)
+    indices = np.arange(num_vertices) if metric.region == ALL_VERTICES else record.regions.get(metric.region)
+    return MetricRow(
+        name=metric.name,
+        unit=metric.unit(record.units)[0],
+        formula=metric.formula_id,
+        region=metric.region,
+        region_hash="" if indices is None else region_hash(indices),
+        value=weighted_mean(values, weights),
+        low=low,
+        high=high,
+        clip_ids=tuple(good),
+        per_clip=values,
+    ), bad

@@ -1,0 +1,179 @@
+"""Every metric by name: its formula, region, unit, what it needs, and how clips are put together.
+
+A metric is one entry of `CATALOGUE`. Its formula is stated in full in the docstring of the function it names.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stages.metrics import diversity, geometry, lip_sync, speech_recovery
+from stages.metrics.faces import ALL_VERTICES, ClipFaces, Region
+from stages.runtime.errors import ThunderError
+
+Need = Literal["reference", "takes", "m2s"]
+
+# Metrics that a later version computes, and what they wait for.
+_NOT_YET = dict.fromkeys(("cer", "ver"), "needs the lip reader, which is not in this version")
+
+# Dimension -> unit and factor for a head in metres, and unit for a head without a unit.
+_UNITS = {
+    "length": ("mm", 1e3, "unit"),
+    "area": ("mm²", 1e6, "unit²"),
+    "jerk": ("m/s³", 1.0, "unit/s³"),
+    "ratio": ("1", 1.0, "1"),
+    "mel": ("sd", 1.0, "sd"),
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure.
+
+    Attributes:
+        name: on the command line and in `metrics.h5`; `lve` asks for `lve` and for every `lve-...`.
+        formula: the function whose docstring states it.
+        region: the vertices it looks at; empty where it looks at none.
+        dimension: `length`, `area`, `jerk`, `ratio`, or `mel` (standard deviations of a normalised log-mel).
+        per_take: a clip's values in head units: (N,) one a take, or () where takes are taken together.
+        needs: without these the metric cannot be computed.
+        pooled: over clips, frames are pooled (clips weighted by their frames); else every clip counts the same.
+    """
+
+    name: str
+    formula: Callable[..., Any]
+    region: Region
+    dimension: str
+    per_take: Callable[[ClipFaces], Tensor]
+    needs: frozenset[Need] = frozenset({"reference"})
+    pooled: bool = False
+
+    @property
+    def formula_id(self) -> str:
+        """Where the formula is stated, e.g. `metrics.geometry.lip_vertex_error`."""
+        return f"{self.formula.__module__.removeprefix('stages.')}.{self.formula.__name__}"
+
+    def unit(self, head_units: str) -> tuple[str, float]:
+        """The unit printed, and the factor from head units to it."""
+        metric_unit, factor, bare_unit = _UNITS[self.dimension]
+        return (metric_unit, factor) if head_units == "m" else (bare_unit, 1.0)
+
+    def value(self, clip: ClipFaces, head_units: str) -> float:
+        """The clip's value: the mean over its takes. NaN where it is not defined, such as the diversity of one take."""
+        return float(self.per_take(clip).mean()) * self.unit(head_units)[1]
+
+
+def _lve(clip: ClipFaces) -> Tensor:
+    return clip.compare("lips", lambda take, truth, _: geometry.lip_vertex_error(take, truth))
+
+
+def _lve_l2(clip: ClipFaces) -> Tensor:
+    return clip.compare("lips", lambda take, truth, _: geometry.lip_vertex_distance(take, truth))
+
+
+def _mve(clip: ClipFaces) -> Tensor:
+    takes, truth = clip.takes, clip.true_face
+    return clip.average(
+        ALL_VERTICES, lambda block: geometry.mean_vertex_error(takes.vertices(block), truth.vertices(block))
+    )
+
+
+def _fdd(clip: ClipFaces) -> Tensor:
+    return clip.compare("upper_face", geometry.face_dynamics_deviation)
+
+
+def _fdd_abs(clip: ClipFaces) -> Tensor:
+    return clip.compare("upper_face", geometry.absolute_face_dynamics_deviation)
+
+
+def _l_pcc(clip: ClipFaces) -> Tensor:
+    return clip.compare("lips", lambda take, truth, _: lip_sync.lip_correlation(take, truth))
+
+
+def _l_ccc(clip: ClipFaces) -> Tensor:
+    return clip.compare("lips", lambda take, truth, _: lip_sync.lip_concordance(take, truth))
+
+
+def _s_div_upper(clip: ClipFaces) -> Tensor:
+    return clip.average("upper_face", lambda block: diversity.sample_diversity(clip.takes.vertices(block)))
+
+
+def _s_div_lips(clip: ClipFaces) -> Tensor:
+    return clip.average("lips", lambda block: diversity.sample_diversity(clip.takes.vertices(block)))
+
+
+def _jitter(clip: ClipFaces) -> Tensor:
+    return clip.average(ALL_VERTICES, lambda block: geometry.jitter(clip.takes.vertices(block, pose=True), clip.fps))
+
+
+def _jitter_truth(clip: ClipFaces) -> Tensor:
+    truth = clip.true_face
+    return clip.average(ALL_VERTICES, lambda block: geometry.jitter(truth.vertices(block, pose=True), clip.fps))
+
+
+def _m2s_mel(clip: ClipFaces) -> Tensor:
+    return clip.takes_heard.mel_error
+
+
+def _m2s_units(clip: ClipFaces) -> Tensor:
+    return clip.takes_heard.unit_accuracy
+
+
+def _m2s_mel_truth(clip: ClipFaces) -> Tensor:
+    return clip.truth_heard.mel_error
+
+
+def _m2s_units_truth(clip: ClipFaces) -> Tensor:
+    return clip.truth_heard.unit_accuracy
+
+
+_NEEDS_M2S: frozenset[Need] = frozenset({"m2s"})
+_NEEDS_M2S_AND_TRUTH: frozenset[Need] = frozenset({"m2s", "reference"})
+
+CATALOGUE: tuple[Metric, ...] = (
+    Metric("lve", geometry.lip_vertex_error, "lips", "area", _lve, pooled=True),
+    Metric("lve-l2", geometry.lip_vertex_distance, "lips", "length", _lve_l2, pooled=True),
+    Metric("mve", geometry.mean_vertex_error, ALL_VERTICES, "length", _mve, pooled=True),
+    Metric("fdd", geometry.face_dynamics_deviation, "upper_face", "area", _fdd),
+    Metric("fdd-abs", geometry.absolute_face_dynamics_deviation, "upper_face", "area", _fdd_abs),
+    Metric("l-pcc", lip_sync.lip_correlation, "lips", "ratio", _l_pcc),
+    Metric("l-ccc", lip_sync.lip_concordance, "lips", "ratio", _l_ccc),
+    Metric("s-div-upper", diversity.sample_diversity, "upper_face", "length", _s_div_upper, frozenset({"takes"})),
+    Metric("s-div-lips", diversity.sample_diversity, "lips", "length", _s_div_lips, frozenset({"takes"})),
+    Metric("jitter", geometry.jitter, ALL_VERTICES, "jerk", _jitter, frozenset()),
+    Metric("jitter-truth", geometry.jitter, ALL_VERTICES, "jerk", _jitter_truth),
+    Metric("m2s-mel", speech_recovery.mel_recovery_error, "", "mel", _m2s_mel, _NEEDS_M2S),
+    Metric("m2s-units", speech_recovery.unit_recovery_accuracy, "", "ratio", _m2s_units, _NEEDS_M2S),
+    Metric("m2s-mel-truth", speech_recovery.mel_recovery_error, "", "mel", _m2s_mel_truth, _NEEDS_M2S_AND_TRUTH),
+    Metric(
+        "m2s-units-truth", speech_recovery.unit_recovery_accuracy, "", "ratio", _m2s_units_truth, _NEEDS_M2S_AND_TRUTH
+    ),
+)
+
+
+def select_metrics(names: Sequence[str]) -> list[Metric]:
+    """The metrics of these names, in the order of the catalogue; `fdd` asks for `fdd` and `fdd-abs`.
+
+    Raises:
+        ThunderError: a name that is not known, or of a metric that this version does not compute yet.
+    """
+    chosen: set[str] = set()
+    for name in names:
+        if name in _NOT_YET:
+            raise ThunderError(f"metric {name}: {_NOT_YET[name]}; leave it out of --metrics")
+        found = {metric.name for metric in CATALOGUE if metric.name == name or metric.name.startswith(f"{name}-")}
+        if not found:
+            known = ", ".join(metric.name for metric in CATALOGUE)
+            raise ThunderError(f"metric {name!r} is not known; wanted some of {known}")
+        chosen |= found
+    return [metric for metric in CATALOGUE if metric.name in chosen]
+
+
+def region_hash(indices: NDArray[np.integer]) -> str:
+    """First 12 hex digits of the SHA-256 of the sorted indices as little-endian int32: equal regions, equal hashes."""
+    return hashlib.sha256(np.sort(indices).astype("<i4").tobytes()).hexdigest()[:12]

@@ -1,0 +1,133 @@
+"""`thunder evaluate`: how good samples are, as a table with intervals."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from thunder_cli import console
+from thunder_cli.options import Device, Force, Json, Output, Quiet, Seed
+
+if TYPE_CHECKING:
+    from stages.artifacts.metrics_file import MetricRow
+    from stages.evaluate import Evaluation
+
+_DEFAULT_REFERENCE, _DEFAULT_M2S = Path("dataset.h5"), Path("m2s.h5")
+
+
+def evaluate(
+    samples: Annotated[Path, typer.Argument(help="Samples to measure.")] = Path("samples.h5"),
+    *,
+    reference: Annotated[
+        Path | None, typer.Option(help="Dataset with the true motion.  \\[default: dataset.h5, if it is there]")
+    ] = None,
+    m2s: Annotated[
+        Path | None, typer.Option(help="Mesh-to-speech model that listens.  \\[default: m2s.h5, if it is there]")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Names, separated by commas.  \\[default: all that the inputs allow]")
+    ] = None,
+    output: Output = Path("metrics.h5"),
+    force: Force = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measures samples: how near the true motion, how lively, how diverse, how well they speak.
+
+    Metrics: lve, mve, fdd, l-pcc, l-ccc, s-div, jitter, m2s. Means over takes, then over clips, with 95 % bootstrap
+    intervals over clips.
+
+    Example: `thunder evaluate samples.h5 --reference dataset.h5 --metrics lve,fdd`
+    """
+    from stages import evaluate as stage
+
+    # What lies in the folder by chance may not belong to the samples; what was named must.
+    optional = {name for name, given in (("reference", reference), ("m2s", m2s)) if given is None}
+    reference = reference or (_DEFAULT_REFERENCE if _DEFAULT_REFERENCE.exists() else None)
+    m2s = m2s or (_DEFAULT_M2S if _DEFAULT_M2S.exists() else None)
+    names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+    if names == []:
+        raise typer.BadParameter("wanted names separated by commas, such as lve,fdd", param_hint="--metrics")
+    found = stage.evaluate(
+        samples,
+        output,
+        reference_path=reference,
+        m2s_path=m2s,
+        optional=optional,
+        metrics=names,
+        force=force,
+        seed=seed,
+        device=device,
+        progress=console.progress(quiet=quiet),
+    )
+    for name, clips in found.left_out.items():
+        some = ", ".join(clips[:5]) + (", ..." if len(clips) > 5 else "")
+        console.say(f"{name}: not finite on {len(clips)} clips, which were left out: {some}", quiet=quiet)
+    for reason, skipped in _by_reason(found.skipped).items():
+        console.say(f"not computed: {', '.join(skipped)}: {reason}", quiet=quiet)
+    if json:
+        console.print_json(_as_dict(found, samples, reference, m2s, output))
+        return
+    console.print_table(
+        "",
+        ("metric", "value", "95 % interval", "unit", "region", "clips"),
+        [_cells(row) for row in found.rows],
+        caption=_caption(found, samples, reference, m2s, output),
+    )
+
+
+def _cells(row: "MetricRow") -> tuple[str, ...]:
+    interval = "-" if math.isnan(row.low) else f"{row.low:.4g} .. {row.high:.4g}"
+    region = f"{row.region} {row.region_hash}".strip()
+    return row.name, f"{row.value:.4g}", interval, row.unit, region, str(len(row.clip_ids))
+
+
+def _caption(found: "Evaluation", samples: Path, reference: Path | None, m2s: Path | None, output: Path) -> str:
+    fewest, most = found.num_takes
+    takes = f"{most} take" + ("s" if most > 1 else "") if fewest == most else f"{fewest} to {most} takes"
+    parts = [f"{found.num_clips} clips of {samples}, {takes} each"]
+    if found.num_referenced:
+        parts.append(f"{found.num_referenced} of them against {reference}")
+    if any(row.name.startswith("m2s") for row in found.rows):
+        parts.append(f"heard by {m2s}")
+    return "; ".join(parts) + f"; written to {output}"
+
+
+def _by_reason(skipped: dict[str, str]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        reasons.setdefault(reason, []).append(name)
+    return reasons
+
+
+def _as_dict(
+    found: "Evaluation", samples: Path, reference: Path | None, m2s: Path | None, output: Path
+) -> dict[str, Any]:
+    """Plain values; a figure that is not finite, such as the interval of one clip, is null."""
+    return {
+        "samples": samples,
+        "reference": reference if found.num_referenced else None,
+        "m2s": m2s,
+        "output": output,
+        "num_clips": found.num_clips,
+        "num_takes": list(found.num_takes),
+        "metrics": {
+            row.name: {
+                "value": row.value,
+                "low": None if math.isnan(row.low) else row.low,
+                "high": None if math.isnan(row.high) else row.high,
+                "unit": row.unit,
+                "formula": row.formula,
+                "region": row.region,
+                "region_hash": row.region_hash,
+                "num_clips": len(row.clip_ids),
+                "per_clip": dict(zip(row.clip_ids, row.per_clip.tolist(), strict=True)),
+            }
+            for row in found.rows
+        },
+        "left_out": found.left_out,
+        "skipped": found.skipped,
+    }
