@@ -1,0 +1,78 @@
+"""Colours of the mannequin's vertices: a calm skin, rosier where blood is near, and eyes that read from afar."""
+
+import numpy as np
+
+from stages.heads.mannequin import eyes, mouth
+from stages.heads.mannequin.brow_curves import brow_line
+from stages.heads.mannequin.mesh import Mesh
+from stages.heads.mannequin.places import smooth_step
+
+# sRGB, 0 .. 255
+SKIN, ROSE, LIP = (222, 174, 148), (214, 138, 118), (190, 104, 98)
+BROW, LASH, CAVITY = (92, 60, 44), (70, 44, 36), (62, 20, 20)
+SCLERA, IRIS, IRIS_EDGE, PUPIL = (240, 236, 230), (92, 122, 116), (38, 54, 54), (14, 12, 12)
+TOOTH, GUM, TONGUE = (240, 232, 218), (190, 104, 102), (196, 100, 98)
+
+
+def linear(srgb: tuple[int, int, int]) -> np.ndarray:
+    """Linear RGB, 0 .. 1, of an sRGB colour."""
+    c = np.array(srgb) / 255.0
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+def colour(mesh: Mesh) -> np.ndarray:
+    """(V, 3) linear RGB of every vertex."""
+    p = mesh.points
+    colours = np.tile(linear(SKIN), (len(p), 1))
+
+    def blend(weight: np.ndarray, srgb: tuple[int, int, int], vertices: np.ndarray | slice = slice(None)) -> None:
+        w = np.clip(weight, 0, 1)[:, None]
+        colours[vertices] = (1 - w) * colours[vertices] + w * linear(srgb)
+
+    def spot(centre: tuple[float, ...], sigma: tuple[float, ...]) -> np.ndarray:
+        q = np.stack([np.abs(p[:, 0]), p[:, 1], p[:, 2]], 1)
+        return np.exp(-0.5 * (((q - np.array(centre)) / np.array(sigma)) ** 2).sum(1))
+
+    blend(0.42 * spot((40, -32, 78), (14, 11, 20)), ROSE)
+    blend(0.45 * spot((0, -39, 116), (12, 8, 14)), ROSE)
+    blend(0.25 * spot((0, -104, 95), (14, 9, 14)), ROSE)
+    for ear in (mesh.left_ear, mesh.mirror[mesh.left_ear]):
+        blend(np.full(len(ear), 0.35), ROSE, ear)
+    blend(0.75 * spot((6.3, -47.5, 106), (2.6, 2.6, 4.0)), CAVITY)  # nostrils
+
+    x = np.abs(p[:, 0])
+    from_brow = (p[:, 1] - brow_line(x)) / (3.6 - 1.6 * smooth_step(30.0, 54.0, x))
+    brow = np.exp(-((from_brow**2) ** 1.3)) * smooth_step(8.0, 14.0, x) * smooth_step(56.0, 46.0, x) * (p[:, 2] > 40)
+    brow[len(mesh.skin) :] = 0
+    blend(0.85 * brow, BROW)
+
+    red = mesh.mouth[mouth.BORDER : mouth.CONTACT + 2]
+    strength = np.array([0.55, *([0.92] * (len(red) - 1))])
+    blend(np.repeat(strength, red.shape[1]), LIP, red.ravel())
+    inside = mesh.mouth[mouth.CONTACT + 2 :]
+    for ring, share in zip(inside, (0.35, *([1.0] * (len(inside) - 1))), strict=True):
+        blend(np.full(len(ring), 0.95), LIP, ring)
+        blend(np.full(len(ring), share), CAVITY, ring)
+    colours[mesh.throat] = linear(CAVITY) * 0.6
+
+    _, side = eyes.lid_parameter()
+    lash = np.where(side > 0, 0.85, np.where(side < 0, 0.35, 0.5))
+    for lids in (mesh.left_lids, mesh.right_lids):
+        blend(0.75 * lash, LASH, lids[eyes.MARGIN])
+        blend(lash, LASH, lids[eyes.MARGIN + 1])
+        blend(lash, LASH, lids[eyes.MARGIN + 2])
+
+    for ball in (mesh.left_eye, mesh.right_eye):
+        angle = np.concatenate([[0.0], np.repeat(eyes.BALL_ANGLES, eyes.BALL_COLUMNS), [np.pi]])
+        outer = smooth_step(eyes.PUPIL_ANGLE, eyes.IRIS_ANGLE, angle)[:, None]
+        iris = (1 - outer**2) * linear(IRIS) + outer**2 * linear(IRIS_EDGE)
+        colours[ball] = np.where(
+            (angle < eyes.PUPIL_ANGLE)[:, None],
+            linear(PUPIL),
+            np.where((angle < eyes.IRIS_ANGLE)[:, None], iris, linear(SCLERA)),
+        )
+    for row in (mesh.upper_teeth, mesh.lower_teeth):
+        w = mesh.tooth[row][:, None]
+        colours[row] = w * linear(TOOTH) + (1 - w) * linear(GUM)
+    colours[mesh.tongue] = linear(TONGUE)
+    return np.clip(colours, 0.0, 1.0)
