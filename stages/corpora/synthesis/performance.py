@@ -1,0 +1,81 @@
+"""One person speaking one text once: sound, phones and motion that belong together."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.corpora.synthesis.acoustics import RecordingSetup, draw_recording_setup, record
+from stages.corpora.synthesis.articulation import MouthStyle, articulate, draw_mouth_style
+from stages.corpora.synthesis.expression import FaceStyle, draw_face_style, express
+from stages.corpora.synthesis.phones import TimedPhones
+from stages.corpora.synthesis.voices import SAMPLE_RATE_HZ, Voice, draw_voice, say
+
+
+@dataclass(frozen=True)
+class Person:
+    """Everything that stays the same from clip to clip."""
+
+    voice: Voice
+    mouth: MouthStyle
+    face: FaceStyle
+    setup: RecordingSetup
+
+
+@dataclass(frozen=True)
+class Performance:
+    """A clip.
+
+    Attributes:
+        waveform: (S,) int16 at 16 kHz; S / 16000 s is the length of T frames.
+        phones: labels and times over the whole clip.
+        motion: (T, 55), columns as in `ARKIT_FEATURES`.
+        fps: of the motion.
+    """
+
+    waveform: NDArray[np.int16]
+    phones: TimedPhones
+    motion: NDArray[np.float32]
+    fps: float
+
+
+def draw_person(seed: int, number: int) -> Person:
+    """The person of this number under this seed."""
+    # A stream of its own for each part: a change in how voices are drawn leaves the faces as they were.
+    streams = [np.random.default_rng([seed, number, part]) for part in range(4)]
+    return Person(
+        draw_voice(streams[0]),
+        draw_mouth_style(streams[1]),
+        draw_face_style(streams[2]),
+        draw_recording_setup(streams[3]),
+    )
+
+
+def perform(
+    text: str, person: Person, seed: tuple[int, ...], fps: float, *, emotion: str = "neutral", intensity: float = 0.0
+) -> Performance:
+    """Lets a person speak a text.
+
+    Args:
+        text: English.
+        person: who speaks.
+        seed: of this clip; the sound and the face draw from separate streams of it.
+        fps: frames per second of the motion.
+        emotion: neutral, happy, sad, angry or surprised.
+        intensity: of the emotion, 0..1.
+    """
+    of_sound, of_mouth, of_face = (np.random.default_rng([*seed, stream]) for stream in range(3))
+    speech, spoken = say(text, person.voice, of_sound, emotion=emotion, intensity=intensity)
+    lead_s, tail_s = of_sound.uniform(0.2, 0.6), of_sound.uniform(0.3, 0.7)
+    # Whole frames, so that sound and motion are equally long.
+    num_frames = int(np.ceil((lead_s + tail_s + len(speech) / SAMPLE_RATE_HZ) * fps))
+    num_samples = round(num_frames / fps * SAMPLE_RATE_HZ)
+    lead = round(lead_s * SAMPLE_RATE_HZ)
+    clean = np.zeros(num_samples, np.float32)
+    clean[lead : lead + len(speech)] = speech
+    phones = spoken.shifted(lead / SAMPLE_RATE_HZ, (num_samples - lead - len(speech)) / SAMPLE_RATE_HZ)
+    mouth = articulate(
+        phones, person.mouth, num_frames, fps, effort=float(np.clip(of_mouth.normal(1.0, 0.08), 0.8, 1.2))
+    )
+    motion = express(mouth, phones, person.face, fps, of_face, emotion=emotion, intensity=intensity)
+    return Performance(record(clean, person.setup, of_sound), phones, motion, fps)

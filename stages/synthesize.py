@@ -1,0 +1,235 @@
+"""`thunder synthesize`: a corpus of synthetic speech with exactly timed articulation, as a plain `arkit` folder.
+
+corpus/<subject>/<clip>.wav           speech, 16 kHz, mono, 16 bit
+                 <clip>.csv           motion, Live Link Face
+                 <clip>.txt           what is said
+                 <clip>.phones.json   [{"start_s", "end_s", "label"}], ARPAbet
+                 <clip>.json          {"emotion", "intensity", "language"}
+corpus/synthesis.json                 how it was made
+"""
+
+import json
+import os
+import shutil
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.corpora.synthesis.expression import EMOTIONS
+from stages.corpora.synthesis.performance import Performance, draw_person, perform
+from stages.corpora.synthesis.sentences import distinct_sentences
+from stages.corpora.synthesis.voices import SAMPLE_RATE_HZ
+from stages.formats.live_link_face import write_live_link_face
+from stages.runtime.errors import ThunderError, explained_write
+from stages.runtime.progress import Progress, silent
+from stages.runtime.provenance import toolkit_version
+
+RECIPE_NAME = "synthesis.json"
+
+# Half of the clips carry an emotion; one clip in four has a text that other people say too.
+_NEUTRAL_SHARE = 0.4
+_SHARED_TEXT_SHARE = 0.25
+_NUM_SHARED_TEXTS = 64
+_SENTENCES_PER_CLIP = (0.35, 0.45, 0.20)
+# Shorter than almost every sentence: how many texts to keep ready for a given time.
+_SHORTEST_SENTENCE_S = 1.2
+_MEAN_CLIP_S = 6.0
+
+
+@dataclass(frozen=True)
+class SynthesizedCorpus:
+    """What `synthesize` made."""
+
+    output_dir: Path
+    num_subjects: int
+    num_clips: int
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What one worker makes: all clips of one subject."""
+
+    folder: Path
+    seed: int
+    subject: int
+    num_clips: int | None
+    duration_s: float
+    fps: float
+    own_texts: list[str]
+    shared_texts: list[str]
+
+
+def synthesize(
+    output_dir: Path,
+    *,
+    hours: float | None = None,
+    num_clips: int | None = None,
+    num_subjects: int = 40,
+    seed: int = 0,
+    fps: float = 25.0,
+    jobs: int = 1,
+    force: bool = False,
+    progress: Progress = silent,
+) -> SynthesizedCorpus:
+    """Writes a corpus; the same arguments make the same files byte for byte, whatever the number of processes.
+
+    Args:
+        output_dir: folder to make.
+        hours: how much speech, in all; either this or `num_clips`.
+        num_clips: how many clips, in all.
+        num_subjects: how many people speak; no more than there are clips.
+        seed: of everything.
+        fps: frames per second of the motion.
+        jobs: processes; 0 means one a core.
+        force: replace a corpus that an earlier call made here.
+        progress: told of every subject that is done.
+
+    Raises:
+        ThunderError: an option out of range, an output that exists, or a disk that is full.
+    """
+    if (hours is None) == (num_clips is None):
+        raise ThunderError("synthesize: give either hours or a number of clips")
+    if (hours is not None and not 0 < hours < 10_000) or (num_clips is not None and num_clips < 1):
+        raise ThunderError(
+            f"synthesize: wanted more than nothing, found {hours or num_clips} {'hours' if hours else 'clips'}"
+        )
+    if num_subjects < 1 or jobs < 0 or not 5 <= fps <= 240:
+        raise ThunderError(
+            f"synthesize: wanted 1 subject or more, 0 jobs or more and 5 to 240 fps, "
+            f"found {num_subjects} subjects, {jobs} jobs and {fps:g} fps"
+        )
+    num_subjects = min(num_subjects, num_clips) if num_clips is not None else num_subjects
+    recipe = {
+        "made_by": "thunder synthesize",
+        "toolkit_version": toolkit_version(),
+        "hours": hours,
+        "num_clips": num_clips,
+        "num_subjects": num_subjects,
+        "seed": seed,
+        "fps": fps,
+    }
+    with _new_folder(output_dir, force=force) as folder:
+        shares = _shares(folder, hours, num_clips, num_subjects, seed=seed, fps=fps)
+        with progress("synthesizing", total=num_subjects) as advance:
+            made: list[tuple[int, float]] = []
+            for result in _in_processes(shares, jobs):
+                made.append(result)
+                advance(1, clips=str(sum(n for n, _ in made)))
+        _write_json(folder / RECIPE_NAME, recipe)
+    return SynthesizedCorpus(output_dir, num_subjects, sum(n for n, _ in made), sum(s for _, s in made))
+
+
+def _shares(
+    folder: Path, hours: float | None, num_clips: int | None, num_subjects: int, *, seed: int, fps: float
+) -> list[_Share]:
+    duration_s = hours * 3600 / num_subjects if hours is not None else 0.0
+    clips = [
+        num_clips // num_subjects + (k < num_clips % num_subjects) if num_clips else None for k in range(num_subjects)
+    ]
+    num_own = max(len(_SENTENCES_PER_CLIP) * (clips[0] or 1), int(duration_s / _SHORTEST_SENTENCE_S) + 8)
+    texts = distinct_sentences(_NUM_SHARED_TEXTS + num_own * num_subjects, np.random.default_rng([seed]))
+    shared, own = texts[:_NUM_SHARED_TEXTS], texts[_NUM_SHARED_TEXTS:]
+    return [
+        _Share(folder, seed, k, clips[k], duration_s, fps, own[k * num_own : (k + 1) * num_own], shared)
+        for k in range(num_subjects)
+    ]
+
+
+def _in_processes(shares: list[_Share], jobs: int) -> Iterator[tuple[int, float]]:
+    num_processes = min(jobs or os.cpu_count() or 1, len(shares))
+    if num_processes == 1:
+        yield from map(_make_subject, shares)
+        return
+    import joblib
+
+    parallel = joblib.Parallel(n_jobs=num_processes, return_as="generator_unordered")
+    yield from parallel(joblib.delayed(_make_subject)(share) for share in shares)
+
+
+def _make_subject(share: _Share) -> tuple[int, float]:
+    """Writes all clips of one subject; returns how many, and how long they are in seconds."""
+    person = draw_person(share.seed, share.subject)
+    folder = share.folder / f"s{share.subject:03d}"
+    total_s, number, used = 0.0, 0, 0
+    with explained_write(folder):
+        folder.mkdir()
+        while number < share.num_clips if share.num_clips is not None else _worth_another(number, total_s, share):
+            rng = np.random.default_rng([share.seed, share.subject, number])
+            num_sentences = 1 + int(rng.choice(len(_SENTENCES_PER_CLIP), p=_SENTENCES_PER_CLIP))
+            if rng.random() < _SHARED_TEXT_SHARE:
+                text = share.shared_texts[int(rng.integers(len(share.shared_texts)))]
+            else:
+                text = " ".join(share.own_texts[(used + k) % len(share.own_texts)] for k in range(num_sentences))
+                used += num_sentences
+            emotional = rng.random() >= _NEUTRAL_SHARE
+            emotion = str(rng.choice(EMOTIONS[1:])) if emotional else "neutral"
+            intensity = round(float(rng.uniform(0.35, 1.0)), 2) if emotional else 0.0
+            clip_seed = (share.seed, share.subject, number)
+            performance = perform(text, person, clip_seed, share.fps, emotion=emotion, intensity=intensity)
+            _write_clip(folder / f"{number:04d}", performance, text)
+            label = {"emotion": emotion, "intensity": intensity, "language": person.voice.accent}
+            _write_json(folder / f"{number:04d}.json", label)
+            total_s += len(performance.waveform) / SAMPLE_RATE_HZ
+            number += 1
+    return number, total_s
+
+
+def _worth_another(number: int, total_s: float, share: _Share) -> bool:
+    return number == 0 or share.duration_s - total_s > _MEAN_CLIP_S / 2
+
+
+def _write_clip(stem: Path, performance: Performance, text: str) -> None:
+    _write_wav(stem.with_suffix(".wav"), performance.waveform)
+    # Five decimals are far below what anyone sees, and keep the files small.
+    write_live_link_face(stem.with_suffix(".csv"), np.round(performance.motion, 5), performance.fps)
+    stem.with_suffix(".txt").write_text(text + "\n", encoding="utf-8", newline="\n")
+    _write_json(stem.with_suffix(".phones.json"), performance.phones.as_records())
+
+
+def _write_wav(path: Path, waveform: NDArray[np.int16]) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes(waveform.astype("<i2").tobytes())
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def _new_folder(output_dir: Path, *, force: bool) -> Iterator[Path]:
+    """A folder beside `output_dir` to fill, which takes its place only when the block ends without an error."""
+    if output_dir.exists() and not output_dir.is_dir():
+        raise ThunderError(f"{output_dir}: a file, wanted a folder for the corpus; choose another name")
+    occupied = output_dir.is_dir() and any(output_dir.iterdir())
+    if occupied and not force:
+        raise ThunderError(
+            f"{output_dir}: exists already and is not empty; give --force to replace it, or choose another name"
+        )
+    if occupied and not (output_dir / RECIPE_NAME).is_file():
+        raise ThunderError(
+            f"{output_dir}: holds no {RECIPE_NAME}, so it was not made by `thunder synthesize` and is not replaced; "
+            f"choose another name or remove it yourself"
+        )
+    target = output_dir.resolve()
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    replaced = target.with_name(f".{target.name}.{os.getpid()}.replaced")
+    try:
+        with explained_write(output_dir):
+            partial.mkdir(parents=True)
+        yield partial
+        with explained_write(output_dir):
+            if target.is_dir():
+                target.rename(replaced)
+            partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)

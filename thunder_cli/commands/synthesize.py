@@ -1,0 +1,51 @@
+"""`thunder synthesize`: a corpus of synthetic speech with exactly timed articulation."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thunder_cli import console
+from thunder_cli.options import Force, Jobs, Json, Quiet, Seed
+
+
+def synthesize(
+    output: Annotated[Path, typer.Argument(help="Folder to make.")] = Path("corpus"),
+    hours: Annotated[float | None, typer.Option(help="How much speech, in all (default 1).")] = None,
+    clips: Annotated[int | None, typer.Option(help="How many clips, instead of hours.", min=1)] = None,
+    subjects: Annotated[int, typer.Option(help="How many people speak.", min=1)] = 40,
+    fps: Annotated[float, typer.Option(help="Frames per second of the motion.", min=5, max=240)] = 25.0,
+    seed: Seed = 0,
+    jobs: Jobs = 0,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Writes a corpus of synthetic speech with motion, text and phones, in the layout that `preprocess` reads as `arkit`.
+
+    Example: `thunder synthesize corpus/ --hours 1 --subjects 40 --seed 0`
+    """
+    from stages.runtime.errors import ThunderError
+    from stages.synthesize import synthesize as run
+
+    if hours is not None and clips is not None:
+        raise ThunderError("give either --hours or --clips, not both")
+    made = run(
+        output,
+        hours=1.0 if hours is None and clips is None else hours,
+        num_clips=clips,
+        num_subjects=subjects,
+        seed=seed,
+        fps=fps,
+        jobs=jobs,
+        force=force,
+        progress=console.progress(quiet=quiet),
+    )
+    summary = {
+        "corpus": str(made.output_dir),
+        "subjects": made.num_subjects,
+        "clips": made.num_clips,
+        "minutes": round(made.duration_s / 60, 2),
+    }
+    console.print_result(summary, as_json=json)
+    console.say(f"next: thunder preprocess {made.output_dir}", quiet=quiet)
