@@ -19,6 +19,9 @@ from thunder_cli.commands import (
     doctor,
     evaluate,
     inspect,
+    sample,
+    train_diffusion,
+    train_m2s,
 )
 from thunder_cli.console import ThunderGroup
 
@@ -33,6 +36,9 @@ app = typer.Typer(
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "train-m2s": train_m2s.train_m2s,
+    "train-diffusion": train_diffusion.train_diffusion,
+    "sample": sample.sample,
     "evaluate": evaluate.evaluate,
     "inspect": inspect.inspect,
     "doctor": doctor.doctor,

@@ -70,6 +70,17 @@ def print_result(result: Mapping[str, Any], *, as_json: bool = False) -> None:
         stdout.print(f"{name:{width}}  {_escape(str(value))}", soft_wrap=True)
 
 
+def print_training(summary: Any, *, as_json: bool) -> None:
+    """Prints what a training made; `summary` is a `stages.training.loop.TrainingSummary`."""
+    result = {
+        "wrote": str(summary.output),
+        "parameters": summary.parameters,
+        "steps": summary.steps,
+        "minutes": round(summary.seconds / 60, 2),
+    }
+    print_result(result | {name: round(value, 4) for name, value in summary.figures.items()}, as_json=as_json)
+
+
 def print_json(value: Any) -> None:
     """Prints JSON on stdout."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
@@ -138,7 +149,7 @@ def _bar(title: str, total: float | None = None) -> Iterator[Advance]:
 
 
 def _is_number(text: str) -> bool:
-    return text.strip("-+. %±0123456789e[],nan") == ""
+    return text == "" or all(character in "+-.%±[]()e,0123456789 nan" for character in text)
 
 
 def _escape(text: str) -> str:

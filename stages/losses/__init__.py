@@ -1,0 +1,1 @@
+"""Losses on tensors: geometry, mesh-to-speech training, audio consistency."""

@@ -1,0 +1,1 @@
+"""What all trainings share: clips in memory, windows, augmentation, the loop."""

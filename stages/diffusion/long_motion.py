@@ -1,0 +1,97 @@
+"""Motion of any length from a denoiser of short windows: each window continues the last frames of the one before."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from stages.audio.log_mel import mel_around
+from stages.diffusion.guidance import guide
+from stages.diffusion.samplers import ddim
+from stages.diffusion.schedule import cosine_alphas_bar
+from stages.models.motion_denoiser import Conditions, MotionDenoiser
+from stages.runtime.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How to sample.
+
+    Attributes:
+        num_steps: calls of the denoiser a window.
+        guidance: 1 takes the model's word; more exaggerates what speech and style change, at twice the cost.
+        emotion, subject: index the model was trained with, 0 leaves it free.
+        intensity: of the emotion, 0 to 1.
+    """
+
+    num_steps: int = 10
+    guidance: float = 1.0
+    emotion: int = 0
+    intensity: float = 1.0
+    subject: int = 0
+
+
+@torch.no_grad()
+def sample_long_motion(
+    denoiser: MotionDenoiser,
+    log_mel: Tensor,
+    num_frames: int,
+    seeds: list[int],
+    options: SamplingOptions,
+    progress: Progress = silent,
+) -> Tensor:
+    """N takes of one speech, in one batch; the speech of a window is encoded once for all takes.
+
+    Each take draws its noise from its own seed, so a take is the same however many are sampled beside it.
+
+    Args:
+        log_mel: (L, 80) of the whole, loudness-normalised speech.
+        num_frames: T.
+        seeds: N.
+
+    Returns:
+        (N, T, D), not normalised.
+    """
+    config, device, num_takes = denoiser.config, log_mel.device, len(seeds)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    alphas_bar = cosine_alphas_bar(config.num_timesteps).to(device)
+    context = torch.zeros(num_takes, config.context, config.num_features, device=device)
+    windows = []
+    with progress("sampling", total=num_frames) as advance:
+        for first in range(0, num_frames, config.window):
+            stretch = first - config.context, config.context + config.window
+            wide, first_frame_s = mel_around(log_mel, *stretch, config.fps, denoiser.speech_margin)
+            speech = denoiser.encode_speech(wide[None], first_frame_s, config.context + config.window)
+            given = Conditions(
+                speech=speech.expand(num_takes, -1, -1),
+                context=context,
+                has_context=torch.full((num_takes,), first > 0, device=device),
+                emotion=torch.full((num_takes,), options.emotion, device=device),
+                intensity=torch.full((num_takes,), options.intensity, device=device),
+                subject=torch.full((num_takes,), options.subject, device=device),
+                has_speech=torch.ones(num_takes, dtype=torch.bool, device=device),
+            )
+            shape = (config.window, config.num_features)
+            noise = torch.stack([torch.randn(shape, generator=g) for g in generators]).to(device)
+            window = ddim(_Guided(denoiser, given, options.guidance), noise, alphas_bar, options.num_steps)
+            windows.append(window)
+            context = torch.cat([context, window], dim=1)[:, -config.context :]
+            advance(min(config.window, num_frames - first))
+    return denoiser.restore(torch.cat(windows, dim=1)[:, :num_frames])
+
+
+@dataclass(frozen=True)
+class _Guided:
+    """The denoiser with its conditions filled in; told and untold estimates share one batch."""
+
+    denoiser: MotionDenoiser
+    given: Conditions
+    scale: float
+
+    def __call__(self, x_t: Tensor, timestep: Tensor) -> Tensor:
+        if self.scale == 1:
+            return self.denoiser(x_t, timestep, self.given)
+        untold = self.given.without_speech_and_style()
+        both = replace(self.given, **{k: torch.cat([v, getattr(untold, k)]) for k, v in vars(self.given).items()})
+        told, free = self.denoiser(x_t.repeat(2, 1, 1), timestep.repeat(2), both).chunk(2)
+        return guide(told, free, self.scale)

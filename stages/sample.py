@@ -1,0 +1,233 @@
+"""Samples N takes of animation for every speech it is given."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stages.artifacts.clips import SAMPLE_RATE_HZ, Clip, open_clips, write_clips
+from stages.artifacts.files import check_output
+from stages.artifacts.head_record import HeadRecord
+from stages.audio.log_mel import long_log_mel, loudness_gain
+from stages.audio.waveform import load_waveform, to_int16
+from stages.diffusion.long_motion import SamplingOptions, sample_long_motion
+from stages.heads.arkit import ARKIT_CURVES
+from stages.heads.head import build_head
+from stages.metrics.speech_recovery import hear
+from stages.models.mesh_to_speech import check_same_face, load_mesh_to_speech
+from stages.models.motion_denoiser import MotionDenoiser, load_motion_denoiser
+from stages.runtime.assets import asset_path
+from stages.runtime.config import Config
+from stages.runtime.devices import resolve_device
+from stages.runtime.errors import Failure, ThunderError, summarise_failures
+from stages.runtime.progress import Progress, silent
+from stages.runtime.provenance import Provenance, hash_inputs
+
+DEFAULT_MODEL = Path("diffusion.h5")
+# What is taken from a folder; a file that is named is tried whatever its name.
+SOUND_SUFFIXES = frozenset(
+    (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma", ".mp4", ".mov", ".mkv", ".webm")
+)
+
+
+class SampleConfig(Config):
+    """Configuration of `sample`.
+
+    Attributes:
+        takes: N, how many of each input.
+        steps: calls of the denoiser a window; more are slower and a little finer.
+        guidance: 1 takes the model's word; more exaggerates what speech and style change, at twice the cost.
+        emotion: one that the model knows; None leaves it free, so that takes differ in it.
+        intensity: of the emotion, 0 to 1.
+        subject: whose style, one that the model knows; None leaves it free.
+    """
+
+    takes: int = 5
+    steps: int = 10
+    guidance: float = 1.0
+    emotion: str | None = None
+    intensity: float = 1.0
+    subject: str | None = None
+
+
+@dataclass
+class SampleSummary:
+    """What was sampled."""
+
+    output: Path
+    model: Path
+    num_clips: int = 0
+    num_takes: int = 0
+    seconds_of_speech: float = 0.0
+    failures: list[Failure] = field(default_factory=list)
+
+
+def find_model(model: Path | None) -> Path:
+    """The model to use: the one named, else `diffusion.h5` in the current folder, else the embedded one."""
+    if model is not None:
+        return model
+    return DEFAULT_MODEL if DEFAULT_MODEL.exists() else asset_path("diffusion.h5")
+
+
+def sample(
+    inputs: Sequence[Path],
+    output: Path,
+    config: SampleConfig,
+    *,
+    model: Path | None = None,
+    dataset: Path | None = None,
+    split: str | None = None,
+    m2s: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    force: bool = False,
+    progress: Progress = silent,
+) -> SampleSummary:
+    """Animates sound files, folders of them, and the clips of a dataset's split; take k has seed `seed` + k.
+
+    Args:
+        inputs: files and folders.
+        dataset: whose clips of `split` to animate besides.
+        m2s: a mesh-to-speech model that scores every take.
+
+    Raises:
+        ThunderError: nothing to animate; no input that could be animated; a model or option that does not fit.
+    """
+    check_output(output, force=force)
+    chosen_device = resolve_device(device)
+    model_path = find_model(model)
+    denoiser, record = load_motion_denoiser(model_path, chosen_device)
+    options = _options(config, denoiser, model_path)
+    head = build_head(record).to(chosen_device)
+    judge = None
+    if m2s is not None:
+        judge, judged_head = load_mesh_to_speech(m2s, chosen_device)
+        check_same_face(judged_head, record, judge.config.input, m2s)
+    files = list(_find_sounds(inputs))
+    summary = SampleSummary(output, model_path, num_takes=config.takes)
+    seeds = [seed + k for k in range(config.takes)]
+    provenance = Provenance(
+        seed, config.model_dump(), hash_inputs(model=model_path, dataset=dataset if split else None, m2s=m2s)
+    )
+    with write_clips(output, "thunder.samples", record, provenance, force=force) as writer:
+        for speech in _read_speeches(files, dataset, split, record, summary, progress):
+            waveform = torch.from_numpy(speech.waveform.astype("f4") / 32768).to(chosen_device)
+            mel = long_log_mel(waveform * loudness_gain(waveform))
+            num_frames = max(1, int(np.ceil(speech.duration_s * denoiser.config.fps - 1e-6)))
+            motion = sample_long_motion(denoiser, mel, num_frames, seeds, options, progress)
+            motion = _within_range(motion, record)
+            score = None
+            if judge is not None:
+                score = hear(judge, head, motion, denoiser.config.fps, torch.from_numpy(speech.waveform)).mel_error
+            writer.add(
+                Clip(
+                    **{**vars(speech), "fps": denoiser.config.fps, "motion": motion.cpu().numpy()},
+                    seed=np.array(seeds),
+                    audio_consistency=None if score is None else score.cpu().numpy(),
+                )
+            )
+            summary.num_clips += 1
+            summary.seconds_of_speech += speech.duration_s
+        if summary.num_clips == 0:
+            total = len(summary.failures)
+            raise ThunderError(
+                summarise_failures(summary.failures, total, "inputs") if total else "no sound file found in the inputs"
+            )
+    return summary
+
+
+def _options(config: SampleConfig, denoiser: MotionDenoiser, path: Path) -> SamplingOptions:
+    """Names to indices, and ranges checked."""
+    if not 1 <= config.takes <= 10_000:
+        raise ThunderError(f"--n wanted 1 to 10000 takes, found {config.takes}")
+    if not 1 <= config.steps <= denoiser.config.num_timesteps:
+        raise ThunderError(f"--steps wanted 1 to {denoiser.config.num_timesteps}, found {config.steps}")
+    if not 0 <= config.intensity <= 1:
+        raise ThunderError(f"--intensity wanted 0 to 1, found {config.intensity:g}")
+
+    def index(name: str | None, known: tuple[str, ...], what: str) -> int:
+        if name is None:
+            return 0
+        if name not in known:
+            raise ThunderError(f"{path}: knows no {what} {name!r}; it knows {', '.join(known) or 'none'}")
+        return known.index(name) + 1
+
+    return SamplingOptions(
+        config.steps,
+        config.guidance,
+        index(config.emotion, denoiser.config.emotions, "emotion"),
+        config.intensity,
+        index(config.subject, denoiser.config.subjects, "subject"),
+    )
+
+
+def _find_sounds(inputs: Iterable[Path]) -> Iterator[Path]:
+    """The files among the inputs, and the sounds in folders among them, sorted."""
+    for path in inputs:
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SOUND_SUFFIXES and p.is_file())
+            if not found:
+                raise ThunderError(
+                    f"{path}: no sound file in this folder; it looks for {', '.join(sorted(SOUND_SUFFIXES))}"
+                )
+            yield from found
+        else:
+            yield path
+
+
+def _read_speeches(
+    files: list[Path],
+    dataset: Path | None,
+    split: str | None,
+    record: HeadRecord,
+    summary: SampleSummary,
+    progress: Progress,
+) -> Iterator[Clip]:
+    """Every input as a clip without motion; files that cannot be read are added to the summary's failures."""
+    nothing = np.zeros((0, len(record.features)), "f4")
+    taken: set[str] = set()
+    if dataset is not None and split is not None:
+        with open_clips(dataset, "thunder.dataset") as file:
+            ids = file.ids(split)
+            if not ids:
+                raise ThunderError(f"{dataset}: no clip in split {split!r}")
+            with progress(f"clips of {split}", total=len(ids)) as advance:
+                for clip_id in ids:
+                    taken.add(clip_id)
+                    clip = file.read(clip_id)
+                    yield Clip(**{**vars(clip), "motion": nothing})
+                    advance()
+    for path in files:
+        try:
+            waveform = to_int16(load_waveform(path))
+        except ThunderError as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            summary.failures.append(Failure(str(path), reason))
+            continue
+        clip_id = _unused_id(path.stem, taken)
+        yield Clip(clip_id, SAMPLE_RATE_HZ, waveform, nothing, transcript=_transcript_beside(path))
+
+
+def _unused_id(stem: str, taken: set[str]) -> str:
+    """A clip id made of a file's name; a second file of that name gets a number."""
+    base = re.sub(r"[^A-Za-z0-9._-]+", "_", stem).strip(".") or "speech"
+    clip_id, number = base, 2
+    while clip_id in taken:
+        clip_id, number = f"{base}-{number}", number + 1
+    taken.add(clip_id)
+    return clip_id
+
+
+def _transcript_beside(path: Path) -> str:
+    """The text in `<name>.txt` beside a sound file, if there is one."""
+    text = path.with_suffix(".txt")
+    return text.read_text(encoding="utf-8", errors="replace").strip() if text != path and text.is_file() else ""
+
+
+def _within_range(motion: torch.Tensor, record: HeadRecord) -> torch.Tensor:
+    """ARKit curves held to 0..1, as every program that reads them expects; other features as they are."""
+    is_curve = torch.tensor([name in ARKIT_CURVES for name in record.features], device=motion.device)
+    return torch.where(is_curve, motion.clamp(0, 1), motion)

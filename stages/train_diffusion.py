@@ -1,0 +1,209 @@
+"""Trains the diffusion animator on a dataset, with or without a mesh-to-speech model listening."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from stages.artifacts.checkpoint import write_checkpoint
+from stages.artifacts.clips import open_clips
+from stages.artifacts.files import check_output
+from stages.heads.head import LinearHead, build_head, region_indices
+from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, load_mesh_to_speech
+from stages.models.motion_denoiser import MotionDenoiser, MotionDenoiserConfig, checkpoint_of
+from stages.runtime.devices import resolve_device
+from stages.runtime.progress import Progress, silent
+from stages.runtime.provenance import Provenance, hash_inputs
+from stages.training.clips_in_memory import TrainingClip, load_training_clips, motion_statistics, name_units
+from stages.training.diffusion_objective import DiffusionObjective, DiffusionWeights, Dropout, Scales
+from stages.training.loop import LoopConfig, TrainingSummary, check_state, summarise, train
+from stages.training.windows import WindowShape, draw_windows, window_at
+
+_MAX_VALIDATION_CLIPS = 32
+# Vertices of the whole face that the vertex term compares: enough to see every shape, few enough to be quick.
+_NUM_FACE_VERTICES = 400
+# A feature is scaled by its own deviation but never magnified beyond this one.
+_SMALLEST_SCALE = 0.01
+
+
+class TrainDiffusionConfig(LoopConfig):
+    """Configuration of `train-diffusion`; the defaults are DiffPoseTalk's sizes, the nearest published ones.
+
+    Attributes:
+        window, context: frames generated at once, and frames known from the window before.
+        context_noise: standard deviation of noise on the context, in the model's scale.
+        weight_*: of the loss terms, see `DiffusionWeights`.
+        drop_*: how often a condition is withheld.
+    """
+
+    learning_rate: float = 1e-4
+    window: int = 100
+    context: int = 10
+    num_timesteps: int = 500
+    dim: int = 512
+    num_layers: int = 8
+    num_heads: int = 8
+    dropout: float = 0.1
+    encoder_dim: int = 512
+    encoder_layers: int = 8
+    encoder_kernel: int = 11
+    context_noise: float = 0.1
+    weight_coefficients: float = 1.0
+    weight_vertices: float = 0.5
+    weight_lips: float = 1.0
+    weight_velocity: float = 1.0
+    weight_smoothness: float = 0.02
+    weight_m2s: float = 0.1
+    drop_speech: float = 0.1
+    drop_emotion: float = 0.3
+    drop_subject: float = 0.45
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "tiny": {"dim": 32, "num_layers": 1, "num_heads": 2, "encoder_dim": 32, "encoder_layers": 1, "encoder_kernel": 5,
+                 "window": 40, "context": 5, "steps": 60, "batch_size": 4, "learning_rate": 2e-3, "warmup": 10,
+                 "validate_every": 30},
+        "small": {"dim": 192, "num_layers": 5, "num_heads": 4, "encoder_dim": 192, "encoder_layers": 5,
+                  "encoder_kernel": 9, "steps": 8000, "learning_rate": 6e-4},
+        "paper": {"steps": 200_000, "precision": "bf16-mixed"},
+    }  # fmt: skip
+
+
+def train_diffusion(
+    dataset: Path,
+    output: Path,
+    config: TrainDiffusionConfig,
+    *,
+    m2s: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> TrainingSummary:
+    """Trains on the dataset's training split, watches its validation split, and writes `output`.
+
+    Args:
+        m2s: the frozen mesh-to-speech model that listens to the generated motion; None trains without.
+
+    Raises:
+        ThunderError: a dataset that cannot be trained on; an M2S model of another head; an output that exists; a loss
+            that is not a number.
+    """
+    state_path = output.with_suffix(".state.h5")
+    if not resume:
+        check_output(output, force=force)
+    check_state(state_path, resume=resume, force=force)
+    chosen_device = resolve_device(device)
+    judge: MeshToSpeech | None = None
+    with open_clips(dataset, "thunder.dataset") as file:
+        record = file.head
+        if m2s is not None:
+            judge, judged_head = load_mesh_to_speech(m2s, chosen_device)
+            check_same_face(judged_head, record, judge.config.input, m2s)
+        clips, fps = load_training_clips(file, "train", progress)
+        val_clips = load_training_clips(file, "val", progress)[0] if file.ids("val") else []
+    if judge is not None:
+        for some in (clips, val_clips):
+            name_units(some, judge.centroids.cpu())
+    torch.manual_seed(seed)
+    head = build_head(record)
+    network = _build_network(config, clips, fps)
+    lips = region_indices(record, "lips")
+    face = torch.randperm(len(record.template))[:_NUM_FACE_VERTICES]
+    objective = DiffusionObjective(
+        network,
+        head,
+        face=face,
+        lips=lips,
+        scales=_measure_scales(head, clips, face=face, lips=lips),
+        weights=DiffusionWeights(
+            config.weight_coefficients,
+            config.weight_vertices,
+            config.weight_lips,
+            config.weight_velocity,
+            config.weight_smoothness,
+            config.weight_m2s,
+        ),
+        dropout=Dropout(config.drop_speech, config.drop_emotion, config.drop_subject),
+        context_noise=config.context_noise,
+        judge=judge,
+    )
+    shape = WindowShape(config.window, fps, config.context, network.speech_margin)
+    emotion, intensity, subject = _conditions_of(clips, network.config)
+
+    def train_step(model: torch.nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+        batch = draw_windows(clips, shape, config.batch_size, generator)
+        told = (x[batch.clip].to(chosen_device) for x in (emotion, intensity, subject))
+        return model(batch.to(chosen_device), *told, generator)
+
+    val_told = _conditions_of(val_clips, network.config)
+
+    def validate(model: torch.nn.Module) -> dict[str, float]:
+        generator = torch.Generator().manual_seed(0)
+        rows = []
+        for index, clip in enumerate(val_clips[:_MAX_VALIDATION_CLIPS]):
+            told = (x[index : index + 1].to(chosen_device) for x in val_told)
+            rows.append(model(window_at(clip, 0, shape).to(chosen_device), *told, generator))
+        return {name: torch.stack([row[name] for row in rows]).mean().item() for name in rows[0]} if rows else {}
+
+    trained = train(
+        objective,
+        config,
+        train_step,
+        validate,
+        device=chosen_device,
+        seed=seed,
+        state_path=state_path,
+        resume=resume,
+        progress=progress,
+    )
+    averaged = {name.removeprefix("denoiser."): value for name, value in trained.weights.items()}
+    provenance = Provenance(seed, config.model_dump(), hash_inputs(dataset=dataset, m2s=m2s))
+    write_checkpoint(
+        output, "thunder.diffusion", checkpoint_of(network, averaged, record, trained.curves), provenance, force=True
+    )
+    return summarise(trained, output, network, config)
+
+
+def _build_network(config: TrainDiffusionConfig, clips: list[TrainingClip], fps: float) -> MotionDenoiser:
+    """The denoiser for these clips, knowing their emotions and subjects and normalising by their statistics."""
+    network = MotionDenoiser(
+        MotionDenoiserConfig(
+            num_features=clips[0].motion.shape[1],
+            fps=fps,
+            emotions=tuple(sorted({clip.emotion for clip in clips})),
+            subjects=tuple(sorted({clip.subject for clip in clips})),
+            **config.model_dump(include=set(MotionDenoiserConfig.model_fields)),
+        )
+    )
+    mean, scale = motion_statistics(clips, smallest_scale=_SMALLEST_SCALE)
+    network.motion_mean.copy_(mean)
+    network.motion_scale.copy_(scale)
+    return network
+
+
+def _conditions_of(clips: list[TrainingClip], config: MotionDenoiserConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Emotion index, intensity and subject index of every clip, (clips,) each; 0 is "not told"."""
+    emotions = {name: index for index, name in enumerate(config.emotions, start=1)}
+    subjects = {name: index for index, name in enumerate(config.subjects, start=1)}
+    return (
+        torch.tensor([emotions.get(clip.emotion, 0) for clip in clips]),
+        torch.tensor([clip.intensity for clip in clips], dtype=torch.float),
+        torch.tensor([subjects.get(clip.subject, 0) for clip in clips]),
+    )
+
+
+@torch.no_grad()
+def _measure_scales(head: LinearHead, clips: list[TrainingClip], *, face: Tensor, lips: Tensor) -> Scales:
+    """What the geometric loss terms are divided by, from every second frame pair of up to 200 clips."""
+    motion = torch.cat([clip.motion[: len(clip.motion) // 2 * 2] for clip in clips[:200]])
+
+    def spread(vertices: Tensor) -> float:
+        return max(float((vertices - vertices.mean(0)).square().mean().sqrt()), 1e-6)
+
+    moving_lips = head.vertices(motion, indices=lips, pose=False).unflatten(0, (-1, 2))  # (n, 2, M, 3)
+    lip_velocity = float((moving_lips[:, 1] - moving_lips[:, 0]).square().mean().sqrt())
+    return Scales(
+        spread(head.vertices(motion, indices=face)), spread(moving_lips.flatten(0, 1)), max(lip_velocity, 1e-6)
+    )

@@ -1,0 +1,169 @@
+"""Trains a mesh-to-speech model on a dataset."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from stages.artifacts.checkpoint import write_checkpoint
+from stages.artifacts.clips import open_clips
+from stages.artifacts.files import check_output
+from stages.audio.speech_units import fit_units, unit_features
+from stages.heads.head import build_head
+from stages.models.mesh_to_speech import (
+    MelInput,
+    MeshToSpeech,
+    MeshToSpeechConfig,
+    checkpoint_of,
+    look_at,
+    visible_size,
+)
+from stages.runtime.devices import resolve_device
+from stages.runtime.errors import ThunderError
+from stages.runtime.progress import Progress, silent
+from stages.runtime.provenance import Provenance, hash_inputs
+from stages.training.clips_in_memory import TrainingClip, load_training_clips, name_units
+from stages.training.loop import LoopConfig, TrainingSummary, check_state, summarise, train
+from stages.training.m2s_objective import M2SObjective, M2SWeights
+from stages.training.windows import WindowShape, draw_windows, window_at
+
+# Fitting units and statistics needs a fair share of frames, not all of them.
+_MAX_FRAMES_FOR_STATISTICS = 20_000
+_MAX_VALIDATION_CLIPS = 32
+
+
+class TrainM2SConfig(LoopConfig):
+    """Configuration of `train-m2s`; the defaults are the paper's sizes.
+
+    Attributes:
+        input: `mouth2s` (mouth vertices), `face2s` (all vertices) or `exp2s` (motion features).
+        window_s: seconds of motion in a training window.
+        num_units: K, how many classes of sound.
+        input_noise: standard deviation of noise on the input, as a share of its own.
+    """
+
+    input: MelInput = "mouth2s"
+    window_s: float = 4.0
+    dim: int = 512
+    num_layers: int = 12
+    num_heads: int = 8
+    kernel: int = 31
+    dropout: float = 0.1
+    num_units: int = 200
+    input_noise: float = 0.05
+    unit_weight: float = 1.0
+    mel_weight: float = 10.0
+    convergence_weight: float = 10.0
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "tiny": {"dim": 32, "num_layers": 1, "num_heads": 2, "kernel": 7, "num_units": 16, "steps": 60, "batch_size": 4,
+                 "learning_rate": 2e-3, "warmup": 10, "validate_every": 30, "window_s": 2.0},
+        "small": {"dim": 144, "num_layers": 4, "num_heads": 4, "kernel": 15, "num_units": 100, "steps": 4000,
+                  "learning_rate": 1e-3},
+        "paper": {"steps": 150_000, "batch_size": 32, "learning_rate": 1e-3, "warmup": 10_000, "precision": "bf16-mixed"},
+    }  # fmt: skip
+
+
+def train_m2s(
+    dataset: Path,
+    output: Path,
+    config: TrainM2SConfig,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress = silent,
+) -> TrainingSummary:
+    """Trains on the dataset's training split, watches its validation split, and writes `output`.
+
+    Raises:
+        ThunderError: a dataset without training clips, without speech or without the region asked for; an output that
+            exists; a loss that is not a number.
+    """
+    state_path = output.with_suffix(".state.h5")
+    if not resume:
+        check_output(output, force=force)
+    check_state(state_path, resume=resume, force=force)
+    with open_clips(dataset, "thunder.dataset") as file:
+        record = file.head
+        size, indices = visible_size(record, config.input)
+        clips, fps = load_training_clips(file, "train", progress)
+        val_clips = load_training_clips(file, "val", progress)[0] if file.ids("val") else []
+    chosen_device = resolve_device(device)
+    torch.manual_seed(seed)
+    network = MeshToSpeech(
+        MeshToSpeechConfig(
+            input=config.input,
+            input_size=size,
+            dim=config.dim,
+            num_layers=config.num_layers,
+            num_heads=config.num_heads,
+            kernel=config.kernel,
+            dropout=config.dropout,
+            num_units=config.num_units,
+        )
+    )
+    network.vertex_indices.copy_(indices)
+    head = build_head(record)
+    _fit_statistics(network, head, clips, seed)
+    for some in (clips, val_clips):
+        name_units(some, network.centroids)
+    weights = M2SWeights(config.unit_weight, config.mel_weight, config.convergence_weight)
+    objective = M2SObjective(network, head, weights, input_noise=config.input_noise)
+    shape = WindowShape(round(config.window_s * fps), fps)
+
+    def train_step(model: torch.nn.Module, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        return model(draw_windows(clips, shape, config.batch_size, generator).to(chosen_device), fps)
+
+    def validate(model: torch.nn.Module) -> dict[str, float]:
+        rows = [model(window_at(clip, 0, shape).to(chosen_device), fps) for clip in val_clips[:_MAX_VALIDATION_CLIPS]]
+        return {name: torch.stack([row[name] for row in rows]).mean().item() for name in rows[0]} if rows else {}
+
+    trained = train(
+        objective,
+        config,
+        train_step,
+        validate,
+        device=chosen_device,
+        seed=seed,
+        state_path=state_path,
+        resume=resume,
+        progress=progress,
+    )
+    averaged = {name.removeprefix("network."): value for name, value in trained.weights.items()}
+    provenance = Provenance(seed, config.model_dump(), hash_inputs(dataset=dataset))
+    checkpoint = checkpoint_of(network, averaged, record, trained.curves)
+    write_checkpoint(output, "thunder.m2s", checkpoint, provenance, force=True)
+    return summarise(trained, output, network, config)
+
+
+@torch.no_grad()
+def _fit_statistics(network: MeshToSpeech, head: Any, clips: list[TrainingClip], seed: int) -> None:
+    """Means, deviations and unit centroids from the training clips."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(clips), generator=generator).tolist()
+    motion, mels, features, frames = [], [], [], 0
+    for index in order:
+        clip = clips[index]
+        motion.append(clip.motion)
+        mels.append(clip.log_mel)
+        features.append(unit_features(clip.log_mel))
+        frames += len(clip.log_mel)
+        if frames > _MAX_FRAMES_FOR_STATISTICS:
+            break
+    stacked = torch.cat(features)
+    if len(stacked) < network.config.num_units:
+        raise ThunderError(
+            f"{len(stacked) / 50:.1f} s of training speech cannot fill {network.config.num_units} speech units; "
+            f"add clips or lower num_units"
+        )
+    network.centroids.copy_(fit_units(stacked, network.config.num_units, seed=seed))
+    mel = torch.cat(mels)
+    network.mel_mean.copy_(mel.mean(0))
+    network.mel_scale.copy_(mel.std(0).clamp_min(0.1))
+    visible = look_at(network, head, torch.cat(motion)[None, ::4])[0]
+    deviation = visible.std(0, correction=0)
+    network.input_mean.copy_(visible.mean(0))
+    # Coordinates that hardly move are not magnified.
+    network.input_scale.copy_(deviation.clamp_min(0.1 * deviation.max().clamp_min(1e-9)))

@@ -1,0 +1,160 @@
+"""What the diffusion animator is trained to do: denoise, geometrically right, and heard to say what the speech says."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from stages.diffusion.schedule import add_noise, cosine_alphas_bar
+from stages.heads.head import Head
+from stages.losses.audio_consistency import audio_consistency
+from stages.losses.geometry import mean_square, smoothness, velocity
+from stages.models.mesh_to_speech import MeshToSpeech
+from stages.models.motion_denoiser import Conditions, MotionDenoiser
+from stages.training.augmentation import vary_recording
+from stages.training.windows import WindowBatch
+
+
+@dataclass(frozen=True)
+class DiffusionWeights:
+    """Weights of the loss terms. Each geometric term is divided by the variance of what it measures, so 1 means "explain
+    all of it" whatever the unit. The papers' weights are not published or belong to other units; these are ours."""
+
+    coefficients: float = 1.0
+    vertices: float = 0.5
+    lips: float = 1.0
+    velocity: float = 1.0
+    smoothness: float = 0.02
+    audio_consistency: float = 0.1
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """How often a condition is withheld, so that guidance and free choice are possible (DiffPoseTalk: .10, .45)."""
+
+    speech: float = 0.1
+    emotion: float = 0.3
+    subject: float = 0.45
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Root mean square of what the geometric terms measure, over the training clips: of displacements from the mean face
+    in head units, and of their change between frames."""
+
+    vertices: float
+    lips: float
+    lip_velocity: float
+
+
+class DiffusionObjective(nn.Module):
+    """Loss terms of a batch of windows; the denoiser inside is what is trained.
+
+    Args:
+        face, lips: vertex indices (M,) that the vertex terms compare.
+        judge: a frozen mesh-to-speech model, or None to train without it.
+    """
+
+    alphas_bar: Tensor
+    face: Tensor
+    lips: Tensor
+
+    def __init__(
+        self,
+        denoiser: MotionDenoiser,
+        head: Head,
+        *,
+        face: Tensor,
+        lips: Tensor,
+        scales: Scales,
+        weights: DiffusionWeights,
+        dropout: Dropout,
+        context_noise: float,
+        judge: MeshToSpeech | None,
+    ) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.head = head
+        self.scales = scales
+        self.weights = weights
+        self.dropout = dropout
+        self.context_noise = context_noise
+        # In a tuple, so that the frozen judge is not a part of what is trained and saved.
+        self._judge = (judge,)
+        self.register_buffer("alphas_bar", cosine_alphas_bar(denoiser.config.num_timesteps), persistent=False)
+        self.register_buffer("face", face, persistent=False)
+        self.register_buffer("lips", lips, persistent=False)
+
+    def forward(
+        self, batch: WindowBatch, emotion: Tensor, intensity: Tensor, subject: Tensor, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Terms by name; `loss` is the one to minimise."""
+        denoiser, device = self.denoiser, batch.motion.device
+        num_context = denoiser.config.context
+        motion = denoiser.normalise(batch.motion)
+        truth, mask = motion[:, num_context:], batch.mask[:, num_context:]
+
+        def chance(share: float) -> Tensor:
+            return torch.rand(len(motion), generator=generator).to(device) < share
+
+        context = motion[:, :num_context]
+        # The window before was generated, not recorded: teach the model to follow a slightly wrong one.
+        context = context + self.context_noise * torch.randn_like(context)
+        wide = batch.wide_log_mel
+        if self.training:
+            wide = torch.where(chance(0.85)[:, None, None], vary_recording(wide, generator), wide)
+        given = Conditions(
+            speech=denoiser.encode_speech(wide, batch.first_frame_s, motion.shape[1]),
+            context=context,
+            has_context=batch.has_context,
+            emotion=torch.where(chance(self.dropout.emotion), 0, emotion),
+            intensity=intensity,
+            subject=torch.where(chance(self.dropout.subject), 0, subject),
+            has_speech=~chance(self.dropout.speech),
+        )
+        num_timesteps = denoiser.config.num_timesteps
+        timestep = torch.randint(1, num_timesteps + 1, (len(motion),), generator=generator).to(device)
+        noise = torch.randn(truth.shape, generator=generator).to(device)
+        alpha_bar = self.alphas_bar[timestep]
+        estimate = denoiser(add_noise(truth, noise, alpha_bar), timestep, given)
+        terms = self._geometry(estimate, truth, motion[:, num_context - 1 : num_context], mask)
+        total = sum(getattr(self.weights, name) * value for name, value in terms.items())
+        (judge,) = self._judge
+        if judge is not None and self.weights.audio_consistency > 0:
+            heard = audio_consistency(
+                judge,
+                self.head,
+                denoiser.restore(estimate),
+                denoiser.config.fps,
+                log_mel=batch.log_mel,
+                units=batch.units,
+                mask=batch.mel_mask,
+            )
+            # At high noise the best estimate is a blur of all that could be said; asking it to speak would teach it to
+            # mumble on average. Its weight is the share of the signal that is left. Speech that was not told is not asked.
+            share = alpha_bar * given.has_speech
+            total = total + self.weights.audio_consistency * share * heard.total()
+            terms |= {"audio_mel": heard.mel, "audio_units": heard.units, "unit_accuracy": heard.unit_accuracy}
+        means = {name: value.mean() for name, value in terms.items()}
+        return {"loss": total.mean(), **means}
+
+    def _geometry(self, estimate: Tensor, truth: Tensor, before: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Terms (B,) that compare the estimate with the truth; `before` is the frame before the window, (B, 1, D)."""
+        restore = self.denoiser.restore
+        moved, still = restore(estimate), restore(truth)
+        # Displacements alone: with the template left out, the differences lose no precision to it.
+        face = self.head.vertices(moved, indices=self.face) - self.head.vertices(still, indices=self.face)
+        lips = self.head.vertices(moved, indices=self.lips, pose=False) - self.head.vertices(
+            still, indices=self.lips, pose=False
+        )
+        # The step from the context into the window counts as a step: no seam may show.
+        joined = torch.cat([before, estimate], dim=1), torch.cat([before, truth], dim=1)
+        joined_mask = torch.cat([mask[:, :1], mask], dim=1)
+        return {
+            "coefficients": mean_square(estimate - truth, mask),
+            "vertices": mean_square(face / self.scales.vertices, mask),
+            "lips": mean_square(lips / self.scales.lips, mask),
+            "velocity": velocity(*joined, joined_mask)
+            + mean_square((lips[:, 1:] - lips[:, :-1]) / self.scales.lip_velocity, mask[:, 1:] * mask[:, :-1]),
+            "smoothness": smoothness(estimate, mask),
+        }

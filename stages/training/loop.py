@@ -1,0 +1,255 @@
+"""The training loop: optimiser, schedule, averaged weights, validation, curves, and going on after an interruption.
+
+A stage gives it a model and two functions of a step number, and gets averaged weights and curves back. lightning.fabric
+supplies devices, precision and, under torchrun or Slurm, more than one process.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from stages.artifacts.checkpoint import read_training_state, write_training_state
+from stages.models.weights import arrays_of_weights
+from stages.runtime.config import Config
+from stages.runtime.errors import ThunderError
+from stages.runtime.progress import Progress, silent
+
+# Loss terms by name, and the sum that is minimised under "loss".
+Terms = dict[str, Tensor]
+
+
+class LoopConfig(Config):
+    """How to train, whatever the model.
+
+    Attributes:
+        steps: number of optimiser steps.
+        learning_rate: its peak, after `warmup` steps; a cosine takes it to 0 at the last step.
+        ema_decay: of the averaged weights, which are the ones that are kept.
+        validate_every: steps between two looks at the validation clips.
+        save_every_s: seconds between two saves of the state that --resume goes on from.
+        precision: `32-true`, or `bf16-mixed` where the device is faster in it.
+    """
+
+    steps: int = 10_000
+    batch_size: int = 16
+    learning_rate: float = 3e-4
+    weight_decay: float = 0.01
+    warmup: int = 200
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.999
+    validate_every: int = 500
+    save_every_s: float = 120.0
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves: the averaged weights, and curves name -> (n, 2) of (step, value)."""
+
+    weights: dict[str, Tensor]
+    curves: dict[str, np.ndarray]
+    seconds: float
+
+
+def train(
+    model: nn.Module,
+    config: LoopConfig,
+    train_step: Callable[[nn.Module, torch.Generator], Terms],
+    validate: Callable[[nn.Module], dict[str, float]],
+    *,
+    device: torch.device,
+    seed: int,
+    state_path: Path,
+    resume: bool,
+    progress: Progress = silent,
+) -> Trained:
+    """Trains `model` in place.
+
+    Args:
+        train_step: draws a batch with the generator and returns loss terms; `loss` is minimised.
+        validate: figures of the model with averaged weights, for the curves.
+        state_path: where the state of an interrupted training is; removed when the training is complete.
+        resume: go on from that state.
+
+    Raises:
+        ThunderError: the loss is not a number; the last good state is kept for --resume.
+    """
+    fabric = Fabric(
+        accelerator=device.type, devices=1 if device.index is None else [device.index], precision=config.precision
+    )
+    fabric.launch()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(
+        parameters, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+    )
+    wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    averaged = {name: p.detach().clone() for name, p in model.named_parameters()}
+    curves: dict[str, list[tuple[float, float]]] = {}
+    state = _State(model, optimiser, averaged, curves, generator)
+    first_step = 0
+    if resume:
+        first_step = _restore(state_path, state)
+    began = last_save = time.monotonic()
+    model.train()
+    with progress("training", total=config.steps) as advance:
+        advance(first_step)
+        for step in range(first_step, config.steps):
+            for group in optimiser.param_groups:
+                group["lr"] = config.learning_rate * _schedule(step, config)
+            terms = train_step(wrapped, generator)
+            if not torch.isfinite(terms["loss"]):
+                raise ThunderError(
+                    f"the loss became {terms['loss'].item()} at step {step}; lower --learning-rate"
+                    + (", the state before it is kept, go on with --resume" if state_path.exists() else "")
+                )
+            wrapped_optimiser.zero_grad()
+            fabric.backward(terms["loss"])
+            fabric.clip_gradients(wrapped, wrapped_optimiser, max_norm=config.gradient_clip, error_if_nonfinite=False)
+            wrapped_optimiser.step()
+            _average(averaged, model, min(config.ema_decay, (1 + step) / (10 + step)))
+            if step % 20 == 0 or step == config.steps - 1:
+                _record(curves, step, {f"train.{k}": v.item() for k, v in terms.items()})
+            if (step + 1) % config.validate_every == 0 or step == config.steps - 1:
+                figures = _with_weights(model, averaged, validate)
+                _record(curves, step, {f"val.{k}": v for k, v in figures.items()})
+            if fabric.is_global_zero and time.monotonic() - last_save > config.save_every_s:
+                _save(state_path, step + 1, state)
+                last_save = time.monotonic()
+            advance(1, loss=curves["train.loss"][-1][1])
+    state_path.unlink(missing_ok=True)
+    arrays = {name: np.array(points, "f8") for name, points in curves.items()}
+    return Trained(averaged, arrays, time.monotonic() - began)
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What a training made: `figures` are its last ones on the validation clips."""
+
+    output: Path
+    parameters: int
+    steps: int
+    seconds: float
+    figures: dict[str, float]
+
+
+def summarise(trained: Trained, output: Path, network: nn.Module, config: LoopConfig) -> TrainingSummary:
+    """What to tell of a finished training."""
+    figures = {name: float(points[-1, 1]) for name, points in trained.curves.items() if name.startswith("val.")}
+    num_parameters = sum(p.numel() for p in network.parameters())
+    return TrainingSummary(output, num_parameters, config.steps, trained.seconds, figures)
+
+
+def check_state(state_path: Path, *, resume: bool, force: bool) -> None:
+    """Refuses to start over silently where an interrupted training could go on, and to go on where there is none.
+
+    Raises:
+        ThunderError: see above.
+    """
+    if resume and not state_path.exists():
+        raise ThunderError(f"{state_path}: no interrupted training to go on with; leave out --resume")
+    if state_path.exists() and not (resume or force):
+        raise ThunderError(f"{state_path}: an interrupted training is here; --resume goes on, --force starts over")
+
+
+def _schedule(step: int, config: LoopConfig) -> float:
+    if step < config.warmup:
+        return (step + 1) / config.warmup
+    share = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return 0.5 * (1 + math.cos(math.pi * share))
+
+
+@torch.no_grad()
+def _average(averaged: dict[str, Tensor], model: nn.Module, decay: float) -> None:
+    names = list(averaged)
+    current = dict(model.named_parameters())
+    torch._foreach_lerp_([averaged[n] for n in names], [current[n].detach() for n in names], 1 - decay)
+
+
+@torch.no_grad()
+def _with_weights(
+    model: nn.Module, weights: dict[str, Tensor], function: Callable[[nn.Module], dict[str, float]]
+) -> dict[str, float]:
+    """Runs `function` on the model with other weights, then puts its own back."""
+    own = {name: p.detach().clone() for name, p in model.named_parameters()}
+    load = dict(model.named_parameters())
+    for name, value in weights.items():
+        load[name].copy_(value)
+    model.eval()
+    try:
+        return function(model)
+    finally:
+        model.train()
+        for name, value in own.items():
+            load[name].copy_(value)
+
+
+def _record(curves: dict[str, list[tuple[float, float]]], step: int, values: dict[str, float]) -> None:
+    for name, value in values.items():
+        curves.setdefault(name, []).append((step, value))
+
+
+@dataclass
+class _State:
+    """All that changes while training."""
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    averaged: dict[str, Tensor]
+    curves: dict[str, list[tuple[float, float]]]
+    generator: torch.Generator
+
+
+def _save(path: Path, step: int, training: _State) -> None:
+    model, optimiser, averaged = training.model, training.optimiser, training.averaged
+    curves, generator = training.curves, training.generator
+    arrays = {f"model.{k}": v for k, v in arrays_of_weights(dict(model.named_parameters())).items()}
+    arrays |= {f"averaged.{k}": v for k, v in arrays_of_weights(averaged).items()}
+    names = [name for name, p in model.named_parameters() if p.requires_grad]
+    state = optimiser.state_dict()["state"]
+    for index, name in enumerate(names):
+        for key in ("exp_avg", "exp_avg_sq", "step"):
+            arrays[f"adam.{key}.{name}"] = state[index][key].cpu().numpy()
+    arrays["random.generator"] = generator.get_state().numpy()
+    arrays["random.global"] = torch.get_rng_state().numpy()
+    arrays |= {f"curve.{name}": np.array(points, "f8") for name, points in curves.items()}
+    write_training_state(path, arrays, {"step": step})
+
+
+def _restore(path: Path, training: _State) -> int:
+    """Puts a saved state back; returns the step to go on from."""
+    model, optimiser, averaged = training.model, training.optimiser, training.averaged
+    curves, generator = training.curves, training.generator
+    arrays, state = read_training_state(path)
+    parameters = dict(model.named_parameters())
+    adam: dict[int, dict[str, Any]] = {}
+    try:
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(torch.from_numpy(arrays[f"model.{name}"]))
+                averaged[name].copy_(torch.from_numpy(arrays[f"averaged.{name}"]))
+        for index, name in enumerate(n for n, p in parameters.items() if p.requires_grad):
+            adam[index] = {
+                key: torch.from_numpy(np.array(arrays[f"adam.{key}.{name}"]))
+                for key in ("exp_avg", "exp_avg_sq", "step")
+            }
+    except (KeyError, RuntimeError) as error:
+        raise ThunderError(
+            f"{path}: the interrupted training was of another network ({error}); --force starts over"
+        ) from error
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": adam})
+    generator.set_state(torch.from_numpy(arrays["random.generator"]))
+    torch.set_rng_state(torch.from_numpy(arrays["random.global"]))
+    for name, points in arrays.items():
+        if name.startswith("curve."):
+            curves[name.removeprefix("curve.")] = [(float(s), float(v)) for s, v in points]
+    return int(state["step"])

@@ -1,0 +1,115 @@
+"""Random windows of clips, batched: what one training step sees."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stages.audio.log_mel import MEL_RATE_HZ, cut_mel, mel_around
+from stages.training.clips_in_memory import TrainingClip
+
+
+@dataclass(frozen=True)
+class WindowShape:
+    """What is cut from a clip.
+
+    Attributes:
+        num_frames: T, motion frames of the window.
+        num_context: C, motion frames before it.
+        fps: of the motion.
+        mel_margin: mel frames, even, around context and window that a speech encoder also sees; 0 cuts none.
+    """
+
+    num_frames: int
+    fps: float
+    num_context: int = 0
+    mel_margin: int = 0
+
+    @property
+    def num_mel_frames(self) -> int:
+        """L, even: the mel frames of the window alone."""
+        return int(self.num_frames / self.fps * MEL_RATE_HZ) // 2 * 2
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """B windows.
+
+    Attributes:
+        motion: (B, C + T, D), not normalised; context first.
+        mask: (B, C + T), 1 where the frame is real.
+        log_mel: (B, L, 80) of the window alone, and `units` (B, L / 2); `mel_mask` (B, L) is 1 where there is motion.
+        wide_log_mel: (B, L', 80) around context and window; `first_frame_s` (B,) is the time in it of the first frame.
+        clip: (B,) index of the clip.
+    """
+
+    motion: Tensor
+    mask: Tensor
+    log_mel: Tensor
+    units: Tensor
+    mel_mask: Tensor
+    wide_log_mel: Tensor
+    first_frame_s: Tensor
+    has_context: Tensor
+    clip: Tensor
+
+    def to(self, device: torch.device) -> "WindowBatch":
+        """The batch on a device."""
+        return WindowBatch(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+def draw_windows(
+    clips: list[TrainingClip],
+    shape: WindowShape,
+    batch_size: int,
+    generator: torch.Generator,
+    *,
+    start_share: float = 0.15,
+) -> WindowBatch:
+    """Draws clips in proportion to their length, and a place in each.
+
+    Args:
+        start_share: share of windows put at the very start of their clip, where there is no context.
+    """
+    lengths = torch.tensor([len(clip.motion) for clip in clips], dtype=torch.float)
+    chosen = torch.multinomial(lengths, batch_size, replacement=True, generator=generator)
+    places = torch.rand(batch_size, 2, generator=generator)
+    rows: list[tuple[Tensor, ...]] = []
+    for index, (place, lot) in zip(chosen.tolist(), places.tolist(), strict=True):
+        clip = clips[index]
+        last = len(clip.motion) - shape.num_frames
+        if last < shape.num_context or lot < start_share:
+            start = 0
+        else:
+            start = shape.num_context + int(place * (last - shape.num_context + 1))
+        rows.append((*_cut(clip, start, shape), chosen[len(rows)]))
+    columns = [torch.stack(column) for column in zip(*rows, strict=True)]
+    return WindowBatch(*columns)
+
+
+def window_at(clip: TrainingClip, start: int, shape: WindowShape) -> WindowBatch:
+    """A batch of one window that starts at motion frame `start`; frames beyond the clip are masked."""
+    row = (*_cut(clip, start, shape), torch.tensor(0))
+    return WindowBatch(*(column[None] for column in row))
+
+
+def _cut(clip: TrainingClip, start: int, shape: WindowShape) -> tuple[Tensor, ...]:
+    num_frames = shape.num_context + shape.num_frames
+    index = torch.arange(start - shape.num_context, start + shape.num_frames)
+    mask = ((index >= 0) & (index < len(clip.motion))).float()
+    motion = clip.motion[index.clamp(0, len(clip.motion) - 1)]
+    # The window's own speech starts at the mel frame, even, nearest to its first motion frame.
+    first = round(start / shape.fps * MEL_RATE_HZ / 2) * 2
+    spoken = (first + torch.arange(shape.num_mel_frames)) < len(clip.motion) / shape.fps * MEL_RATE_HZ
+    units = clip.units[(first // 2 + torch.arange(shape.num_mel_frames // 2)).clamp(max=len(clip.units) - 1)]
+    wide, first_frame_s = mel_around(clip.log_mel, start - shape.num_context, num_frames, shape.fps, shape.mel_margin)
+    return (
+        motion,
+        mask,
+        cut_mel(clip.log_mel, first, shape.num_mel_frames),
+        units,
+        spoken.float(),
+        wide,
+        torch.tensor(first_frame_s),
+        torch.tensor(start >= shape.num_context > 0),
+    )

@@ -1,0 +1,77 @@
+"""`thunder sample`: N takes of animation for every speech."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thunder_cli import console
+from thunder_cli.options import ConfigFile, Device, Force, Json, Output, Quiet, Seed
+
+
+def sample(
+    inputs: Annotated[list[Path] | None, typer.Argument(help="Sound files, or folders of them.")] = None,
+    *,
+    n: Annotated[int | None, typer.Option("--n", "-n", help="Takes of each input.  [default: 5]")] = None,
+    output: Output = Path("samples.h5"),
+    model: Annotated[
+        Path | None, typer.Option("--model", help="A trained model.  [default: diffusion.h5, else the embedded one]")
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Also animate the clips of train, val or test.")] = None,
+    dataset: Annotated[Path, typer.Option("--dataset", help="Where --split looks.")] = Path("dataset.h5"),
+    m2s: Annotated[Path | None, typer.Option("--m2s", help="Mesh-to-speech model that scores every take.")] = None,
+    emotion: Annotated[str | None, typer.Option("--emotion", help="One the model knows; free if not given.")] = None,
+    intensity: Annotated[float | None, typer.Option("--intensity", help="Of the emotion, 0 to 1.")] = None,
+    subject: Annotated[str | None, typer.Option("--subject", help="Whose style; free if not given.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Denoising steps a window.")] = None,
+    guidance: Annotated[float | None, typer.Option("--guidance", help="1 as trained; more exaggerates.")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    config: ConfigFile = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Animates speech: N takes of every sound file, folder, or clip of a dataset.
+
+    Example: `thunder sample speech.wav --n 5`
+    """
+    if not inputs and split is None:
+        raise typer.BadParameter("name a sound file or folder, or give --split")
+
+    from stages.sample import SampleConfig, find_model
+    from stages.sample import sample as sample_stage
+
+    options = {
+        "takes": n,
+        "steps": steps,
+        "guidance": guidance,
+        "emotion": emotion,
+        "intensity": intensity,
+        "subject": subject,
+    }
+    found_model = find_model(model)
+    if model is None and found_model.parent != Path():
+        console.say(f"no diffusion.h5 here: using the embedded model, {found_model.name}", quiet=quiet)
+    summary = sample_stage(
+        inputs or [],
+        output,
+        SampleConfig.resolve(file=config, options=options),
+        model=found_model,
+        dataset=dataset,
+        split=split,
+        m2s=m2s,
+        seed=seed,
+        device=device,
+        force=force,
+        progress=console.progress(quiet=quiet),
+    )
+    result = {
+        "wrote": str(summary.output),
+        "model": str(summary.model),
+        "clips": summary.num_clips,
+        "takes": summary.num_takes,
+        "speech_s": round(summary.seconds_of_speech, 2),
+    }
+    console.print_result(result, as_json=json)
+    console.report_failures(summary.failures, summary.num_clips + len(summary.failures), "inputs")

@@ -1,0 +1,64 @@
+"""`thunder train-diffusion`: the diffusion animator from a dataset."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thunder_cli import console
+from thunder_cli.options import ConfigFile, Device, Force, Json, Output, Preset, Quiet, Resume, Seed
+
+
+def train_diffusion(
+    dataset: Annotated[Path, typer.Argument(help="A dataset.")] = Path("dataset.h5"),
+    *,
+    output: Output = Path("diffusion.h5"),
+    m2s: Annotated[
+        Path | None, typer.Option("--m2s", help="Frozen mesh-to-speech model that listens; without it, nobody does.")
+    ] = None,
+    weight_m2s: Annotated[float | None, typer.Option("--weight-m2s", help="Of the audio-consistency loss.")] = None,
+    weight_lips: Annotated[float | None, typer.Option("--weight-lips", help="Of the lip vertices.")] = None,
+    weight_vertices: Annotated[float | None, typer.Option("--weight-vertices", help="Of the face's vertices.")] = None,
+    weight_velocity: Annotated[float | None, typer.Option("--weight-velocity", help="Of velocities.")] = None,
+    weight_smoothness: Annotated[float | None, typer.Option("--weight-smoothness", help="Of accelerations.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Windows a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its peak.")] = None,
+    preset: Preset = "small",
+    config: ConfigFile = None,
+    resume: Resume = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Trains the diffusion animator; with --m2s, a frozen mesh-to-speech model judges what it says.
+
+    Example: `thunder train-diffusion dataset.h5 --m2s m2s.h5`
+    """
+    from stages.train_diffusion import TrainDiffusionConfig
+    from stages.train_diffusion import train_diffusion as train_stage
+
+    options = {
+        "steps": steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "weight_m2s": weight_m2s,
+        "weight_lips": weight_lips,
+        "weight_vertices": weight_vertices,
+        "weight_velocity": weight_velocity,
+        "weight_smoothness": weight_smoothness,
+    }
+    summary = train_stage(
+        dataset,
+        output,
+        TrainDiffusionConfig.resolve(preset=preset, file=config, options=options),
+        m2s=m2s,
+        seed=seed,
+        device=device,
+        force=force,
+        resume=resume,
+        progress=console.progress(quiet=quiet),
+    )
+    console.print_training(summary, as_json=json)

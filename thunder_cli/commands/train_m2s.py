@@ -1,0 +1,47 @@
+"""`thunder train-m2s`: a mesh-to-speech model from a dataset."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thunder_cli import console
+from thunder_cli.options import ConfigFile, Device, Force, Json, Output, Preset, Quiet, Resume, Seed
+
+
+def train_m2s(
+    dataset: Annotated[Path, typer.Argument(help="A dataset.")] = Path("dataset.h5"),
+    *,
+    output: Output = Path("m2s.h5"),
+    what: Annotated[str | None, typer.Option("--input", help="mouth2s, face2s or exp2s.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Windows a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its peak.")] = None,
+    preset: Preset = "small",
+    config: ConfigFile = None,
+    resume: Resume = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Trains a mesh-to-speech model, which hears what an animation says.
+
+    Example: `thunder train-m2s dataset.h5 --input mouth2s`
+    """
+    from stages.train_m2s import TrainM2SConfig
+    from stages.train_m2s import train_m2s as train_stage
+
+    options = {"input": what, "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
+    summary = train_stage(
+        dataset,
+        output,
+        TrainM2SConfig.resolve(preset=preset, file=config, options=options),
+        seed=seed,
+        device=device,
+        force=force,
+        resume=resume,
+        progress=console.progress(quiet=quiet),
+    )
+    console.print_training(summary, as_json=json)
