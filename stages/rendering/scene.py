@@ -49,7 +49,14 @@ class Scene:
         """
         height, width, _ = self.background.shape
         points = self.camera.project(vertices)
-        fragments = rasterise(points, self.faces, height, width, perspective=self.camera.perspective)
+        fragments = rasterise(
+            points,
+            self.faces,
+            height,
+            width,
+            perspective=self.camera.perspective,
+            near=self.camera.distance / 100,  # heads come in any unit
+        )
         normals = interpolate(vertex_normals(vertices, self.faces), self.faces, fragments)
         surface = interpolate(torch.cat([self.colours, self.gloss], 1), self.faces, fragments)
         viewer = self.camera.axes()[2].to(vertices)

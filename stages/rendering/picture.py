@@ -1,0 +1,74 @@
+"""Still pictures: png files, captions, and panels laid out in a grid. All pictures are uint8 sRGB arrays."""
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from stages.runtime.errors import explained_write
+
+PAPER = (24, 26, 30)
+INK = (214, 217, 222)
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Writes a picture (height, width, 3) beside its target and renames it when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with explained_write(path):
+            Image.fromarray(picture).save(partial, format="png")
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def caption(text: str, height: int, width: int) -> np.ndarray:
+    """A strip (height, width, 3) with one centred line of small text, cut short where it does not fit."""
+    strip = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(strip)
+    font = ImageFont.load_default(size=max(8, round(height * 0.55)))
+    room = width - height // 2
+    if draw.textlength(text, font=font) > room:
+        while text and draw.textlength(text + "…", font=font) > room:
+            text = text[:-1]
+        text += "…"
+    draw.text((width / 2, height / 2), text, font=font, fill=INK, anchor="mm")
+    return np.asarray(strip)
+
+
+def num_columns(count: int, panel_aspect: float, aspect: float = 16 / 9, longest_row: int = 6) -> int:
+    """How many columns to lay panels out in: one row while they are few, else a shape near that of a screen.
+
+    Args:
+        count: panels, at least one.
+        panel_aspect: width of a panel over its height.
+        aspect: the shape to aim at.
+        longest_row: as many panels as still stand side by side.
+    """
+    if count <= longest_row:
+        return count
+    shapes = ((columns * panel_aspect / math.ceil(count / columns), columns) for columns in range(1, count + 1))
+    return min(shapes, key=lambda shape: abs(math.log(shape[0] / aspect)))[1]
+
+
+def grid(panels: np.ndarray, columns: int) -> np.ndarray:
+    """Lays panels out row by row; places left over are paper.
+
+    Args:
+        panels: (..., N, height, width, 3).
+        columns: how many stand side by side.
+
+    Returns:
+        (..., rows * height, columns * width, 3).
+    """
+    *lead, count, height, width, channels = panels.shape
+    rows = math.ceil(count / columns)
+    missing = rows * columns - count
+    if missing:
+        paper = np.broadcast_to(np.array(PAPER, np.uint8), (*lead, missing, height, width, channels))
+        panels = np.concatenate([panels, paper], len(lead))
+    panels = panels.reshape(*lead, rows, columns, height, width, channels)
+    return np.moveaxis(panels, -4, -3).reshape(*lead, rows * height, columns * width, channels)

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from stages.rendering import video
+from stages.rendering.video import write_film
+from stages.runtime.errors import ThunderError
+from tests.rendering import films
+
+
+def flashes(num_frames, lit, height=32, width=64):
+    """Grey frames, one of which is orange."""
+    pictures = np.full((num_frames, height, width, 3), 90, np.uint8)
+    pictures[lit] = (200, 120, 40)
+    return pictures
+
+
+@pytest.mark.parametrize("fps", [25.0, 30.0, 29.97])
+def test_sound_and_picture_meet(tmp_path, fps):
+    """A flash at frame 20 and a click at the same time come back together; length and colours too."""
+    num_frames = 50
+    click = np.zeros(round(num_frames / fps * 16_000) + 4000, "f4")
+    at = round(20 / fps * 16_000)
+    click[at : at + 200] = np.sin(np.arange(200) * 0.4)
+    path = tmp_path / "film.mp4"
+    with write_film(path, (32, 64), num_frames, fps, waveform=click) as add:
+        pictures = flashes(num_frames, 20)
+        add(pictures[:7])
+        add(pictures[7:])
+    duration, words = films.describe(path)
+    assert duration == pytest.approx(num_frames / fps, abs=0.03)
+    assert "Audio: aac" in words
+    assert "yuv420p(tv, bt709" in words
+    shown = films.frames(path, 32, 64)
+    assert len(shown) == num_frames
+    assert np.abs(shown[20].astype(int) - (200, 120, 40)).max() <= 6
+    assert np.abs(shown[19].astype(int) - 90).max() <= 6
+    heard = np.abs(films.sound(path, 16_000))
+    assert np.argmax(heard > 0.3) / 16_000 == pytest.approx(20 / fps, abs=0.01)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_short_sound_is_followed_by_silence(tmp_path):
+    path = tmp_path / "film.mp4"
+    with write_film(path, (32, 64), 25, 25.0, waveform=np.full(1600, 0.2, "f4")) as add:
+        add(flashes(25, 0))
+    assert films.describe(path)[0] == pytest.approx(1.0, abs=0.03)
+    assert len(films.sound(path, 16_000)) >= 15_500
+
+
+def test_a_film_may_be_silent(tmp_path):
+    with write_film(tmp_path / "film.mp4", (32, 64), 5, 25.0) as add:
+        add(flashes(5, 0))
+    assert "Audio" not in films.describe(tmp_path / "film.mp4")[1]
+
+
+def test_an_error_among_the_frames_leaves_the_old_film(tmp_path):
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"old")
+
+    def film():
+        with write_film(path, (32, 64), 5, 25.0) as add:
+            add(flashes(2, 0))
+            raise RuntimeError("no face")
+
+    with pytest.raises(RuntimeError, match="no face"):
+        film()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_wrong_number_of_frames_is_refused(tmp_path):
+    with (
+        pytest.raises(ValueError, match="5 frames was given 4"),
+        write_film(tmp_path / "f.mp4", (32, 64), 5, 25.0) as add,
+    ):
+        add(flashes(4, 0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_ffmpeg_says_is_the_error(tmp_path, monkeypatch):
+    command = video._command
+
+    def broken(*arguments):
+        return [a.replace("libx264", "no_such_codec") for a in command(*arguments)]
+
+    monkeypatch.setattr(video, "_command", broken)
+
+    def film():
+        with write_film(tmp_path / "f.mp4", (32, 64), 200, 25.0) as add:
+            for _ in range(20):  # more than a pipe holds, so that ffmpeg is gone while frames are written
+                add(flashes(10, 0))
+
+    with pytest.raises(ThunderError, match=r"f\.mp4: ffmpeg could not write the film: .*Encoder not found"):
+        film()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_said_plainly(tmp_path):
+    assert "the disk is full" in video._explain(
+        tmp_path / "f.mp4", "av_interleaved_write_frame(): No space left on device"
+    )

@@ -1,0 +1,185 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from stages import render as render_stage
+from stages.artifacts.clips import write_clips
+from stages.render import _Panel, _Studio, render
+from stages.runtime.errors import ThunderError
+from stages.runtime.provenance import Provenance
+from tests.builders import small_clip, small_head
+from tests.rendering import films
+from thunder_cli.commands.render import render as command
+from thunder_cli.console import ThunderGroup
+
+
+def calm(num_frames, seed, takes=None):
+    """Motion without head turns, so that the small head stays in the picture."""
+    clip = small_clip(num_frames=num_frames, seed=seed)
+    motion = clip.motion.copy()
+    motion[:, -3:] = 0.05 * motion[:, -3:]
+    return motion if takes is None else np.stack([motion + 0.02 * k for k in range(takes)])
+
+
+def write_samples(path, *, clips=("a",), takes=3, num_frames=12, fps=25.0, spoil=None):
+    with write_clips(path, "thunder.samples", small_head(), Provenance(seed=0, command="test"), force=True) as writer:
+        for k, clip_id in enumerate(clips):
+            motion = calm(num_frames, k, takes)
+            if spoil and clip_id == clips[0]:
+                take, frame, value = spoil
+                motion[take, frame] = value
+            clip = small_clip(clip_id, num_frames=num_frames, fps=fps, seed=k)
+            writer.add(dataclasses.replace(clip, motion=motion, seed=np.arange(takes) + 10))
+    return path
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    app = typer.Typer(cls=ThunderGroup, pretty_exceptions_enable=False)
+    app.command("render")(command)
+    app.callback()(lambda: None)
+
+    def run(*arguments):
+        return CliRunner().invoke(app, ["render", *map(str, arguments)])
+
+    return run
+
+
+def test_a_film_of_three_takes(tmp_path):
+    samples = write_samples(tmp_path / "samples.h5", fps=30.0)
+    result = render(samples, tmp_path / "takes.mp4", panel_height=80)
+    assert result.files == [tmp_path / "takes.mp4"]
+    assert result.num_frames == 36
+    duration, words = films.describe(tmp_path / "takes.mp4")
+    assert duration == pytest.approx(12 / 30, abs=0.05)
+    assert "Audio: aac" in words
+    assert "30 fps" in words
+    shown = films.frames(tmp_path / "takes.mp4", 80 + 16, 3 * 64)
+    assert len(shown) == 12
+    assert (shown[:, :80].reshape(12, 80, 3, 64, 3).std((1, 3)) > 5).all()  # a head in every panel of every frame
+    assert not np.array_equal(shown[0], shown[6])  # that moves
+
+
+def test_several_clips_are_several_films_and_one_take_may_be_chosen(tmp_path):
+    samples = write_samples(tmp_path / "samples.h5", clips=("a", "b.2"))
+    result = render(samples, tmp_path / "takes.mp4", panel_height=80, takes=[1])
+    assert [p.name for p in result.files] == ["takes.a.mp4", "takes.b.2.mp4"]
+    assert films.frames(result.files[1], 96, 64).shape[0] == 12
+
+
+def test_what_is_drawn_does_not_depend_on_how_frames_are_cut_into_runs(tmp_path, monkeypatch):
+    samples = write_samples(tmp_path / "samples.h5")
+    sheets = []
+    for at_once in (1, 4, 64):
+        monkeypatch.setitem(render_stage.PICTURES_AT_ONCE, "cpu", at_once)
+        render(samples, tmp_path / "a.png", output_format="png", panel_height=64, num_stills=5, force=True)
+        sheets.append(np.asarray(Image.open(tmp_path / "a.png")).astype(int))
+    assert all(np.abs(sheet - sheets[0]).max() <= 1 for sheet in sheets)
+
+
+def test_a_sheet_has_a_row_for_each_take_after_the_reference(tmp_path):
+    samples = write_samples(tmp_path / "samples.h5", clips=("s1_clip",), num_frames=30)
+    dataset = calm_dataset(tmp_path / "dataset.h5", num_frames=20)  # shorter than the takes
+    result = render(
+        samples, tmp_path / "a.png", output_format="png", panel_height=60, num_stills=4, reference_path=dataset
+    )
+    sheet = np.asarray(Image.open(result.files[0]))
+    assert sheet.shape == (16 + 4 * (60 + 16), 4 * 48, 3)
+
+
+def calm_dataset(path, num_frames=30, fps=25.0, vertices=False):
+    """Clips s0_clip and s1_clip."""
+    with write_clips(path, "thunder.dataset", small_head(), Provenance(seed=0, command="test"), force=True) as writer:
+        for k in range(2):
+            clip = small_clip(f"s{k}_clip", num_frames=num_frames, fps=fps, seed=k)
+            motion = calm(num_frames, k)
+            exact = None
+            if vertices:
+                exact = np.broadcast_to(small_head().template, (num_frames, 64, 3))
+            writer.add(dataclasses.replace(clip, motion=motion, vertices=exact))
+    return path
+
+
+def test_a_dataset_is_filmed_as_recorded_from_its_exact_vertices(tmp_path):
+    dataset = calm_dataset(tmp_path / "dataset.h5", vertices=True)
+    result = render(
+        dataset, tmp_path / "d.png", output_format="png", clip_ids=["s1_clip"], panel_height=60, num_stills=3
+    )
+    sheet = np.asarray(Image.open(result.files[0]))
+    first, _, last = np.split(sheet[16:76], 3, axis=1)
+    assert np.array_equal(first, last)  # the vertices stand still, whatever the motion says
+
+
+def test_a_frame_that_shows_no_head_fails_the_film(tmp_path):
+    samples = write_samples(tmp_path / "samples.h5", spoil=(1, 7, 40.0))
+    with pytest.raises(ThunderError, match="clip a, take 1, frame 7: a head that has left or filled the picture"):
+        render(samples, tmp_path / "takes.mp4", panel_height=80)
+    assert [p.name for p in tmp_path.iterdir()] == ["samples.h5"]
+
+
+def test_vertices_that_are_not_finite_are_named():
+    head, clip = small_head(), small_clip(num_frames=6)
+    motion = torch.from_numpy(clip.motion.copy())
+    motion[3] = torch.nan
+    panel = _Panel("take 2", "", motion, torch.from_numpy(head.template))
+    studio = _Studio(head, [panel], clip, 64, torch.device("cpu"))
+    with pytest.raises(ThunderError, match="clip ann_hello, take 2, frame 3: vertices that are not finite"):
+        studio.draw(range(2, 5))
+
+
+def test_one_clip_of_two_that_fails_leaves_the_other_and_exit_1(cli, tmp_path):
+    write_samples(tmp_path / "samples.h5", clips=("a", "b"), spoil=(1, 7, 40.0))
+    result = cli("--size", 80, "--quiet")
+    assert result.exit_code == 1
+    assert "1 of 2 clips failed: a: clip a, take 1, frame 7" in " ".join(result.output.split())
+    assert (tmp_path / "takes.b.mp4").exists()
+    assert not (tmp_path / "takes.a.mp4").exists()
+
+
+def test_the_command_writes_what_it_says(cli, tmp_path):
+    write_samples(tmp_path / "samples.h5")
+    result = cli("samples.h5", "-o", "sheet.png", "--takes", "0,2", "--size", 60, "--columns", 3, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout) == {"files": ["sheet.png"], "frames": 6, "failures": []}
+    assert Image.open(tmp_path / "sheet.png").size == (3 * 48, 16 + 2 * 76)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        (["none.h5"], 1, "none.h5: no such file"),
+        (["--clip", "zz"], 1, "samples.h5: no clip 'zz'"),
+        (["--takes", "5"], 1, "clip a has takes 0 to 2, but --takes names 5"),
+        (["--takes", "x"], 2, "--takes wanted numbers"),
+        (["-o", "film.avi"], 2, "ends in .mp4 or .png"),
+        (["-o", "film.mp4", "--format", "png"], 2, "--format png wants a name that ends in .png"),
+        (["-o", "taken.mp4"], 1, "taken.mp4: exists already"),
+        (["--size", "5"], 1, "panel height wanted 32 to 4096"),
+        (["--columns", "0", "--format", "png"], 1, "1 to 64 columns"),
+        (["--reference", "samples.h5"], 1, "wanted thunder.dataset, found thunder.samples"),
+        (["--reference", "dataset.h5"], 1, "dataset.h5: no clip 'a'"),
+        (["--reference", "fast.h5", "--clip", "s0_clip"], 1, "clip s0_clip has 30 fps"),
+        (["--device", "cuda:77"], 1, "device 'cuda:77' cannot be used"),
+        (["dataset.h5", "--takes", "1", "--clip", "s0_clip"], 1, "a dataset holds one take"),
+    ],
+)
+def test_errors_are_one_line(cli, tmp_path, arguments, exit_code, message):
+    write_samples(tmp_path / "samples.h5", clips=("a", "s0_clip") if "s0_clip" in arguments else ("a",))
+    calm_dataset(tmp_path / "dataset.h5")
+    calm_dataset(tmp_path / "fast.h5", fps=30.0)
+    (tmp_path / "taken.mp4").write_bytes(b"")
+    before = {p.name for p in tmp_path.iterdir()}
+    result = cli(*arguments)
+    assert result.exit_code == exit_code, result.output
+    shown = " ".join(result.output.replace("│", " ").split())
+    assert message in shown
+    if exit_code == 1:
+        assert result.stderr.count("\n") == 1
+    assert {p.name for p in tmp_path.iterdir()} == before

@@ -1,0 +1,106 @@
+"""`thunder render`: films and contact sheets of takes."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thunder_cli import console
+from thunder_cli.options import Device, Force, Json, Quiet
+
+
+class Format(StrEnum):
+    """What `render` writes."""
+
+    mp4 = "mp4"
+    png = "png"
+
+
+def render(
+    path: Annotated[Path, typer.Argument(help="samples.h5, or a dataset.h5 to film what was recorded.")] = Path(
+        "samples.h5"
+    ),
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write; <stem>.<clip>.<suffix> if there are several clips. If not given, takes.mp4",
+        ),
+    ] = None,
+    output_format: Annotated[
+        Format | None,
+        typer.Option("--format", help="mp4, or png for a contact sheet; else as the name of the output ends."),
+    ] = None,
+    clip: Annotated[
+        list[str] | None, typer.Option("--clip", help="Clip to show; repeatable. All, if not given.")
+    ] = None,
+    takes: Annotated[str, typer.Option("--takes", help="Takes to show, such as 0,2 or 0-3. All, if not given.")] = "",
+    reference: Annotated[
+        Path | None, typer.Option("--reference", help="Dataset whose recording of each clip is shown first.")
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--size", help="Height of a head's panel in pixels. If not given, 480, and 240 on sheets."),
+    ] = None,
+    columns: Annotated[int, typer.Option("--columns", help="Frames a take on a contact sheet.")] = 8,
+    device: Device = "auto",
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Films takes side by side with sound, or lays their frames out on a contact sheet.
+
+    Example: `thunder render samples.h5 -o takes.mp4`
+    """
+    chosen = _format(output, output_format)
+    output = output or Path(f"takes.{chosen}")
+    take_numbers = _numbers(takes)
+
+    from stages.render import render as render_stage
+
+    result = render_stage(
+        path,
+        output,
+        output_format=chosen.value,
+        clip_ids=clip or (),
+        takes=take_numbers,
+        reference_path=reference,
+        panel_height=size or (480 if chosen is Format.mp4 else 240),
+        num_stills=columns,
+        device=device,
+        force=force,
+        progress=console.progress(quiet=quiet),
+    )
+    if json:
+        console.print_json({"files": result.files, "frames": result.num_frames, "failures": result.failures})
+    else:
+        for file in result.files:
+            console.print_result({"wrote": file})
+    console.report_failures(result.failures, result.num_clips, "clips")
+
+
+def _format(output: Path | None, given: Format | None) -> Format:
+    if output is None:
+        return given or Format.mp4
+    suffix = output.suffix.lower().removeprefix(".")
+    if given is None:
+        if suffix not in Format.__members__:
+            raise typer.BadParameter(f"{output}: wanted a name that ends in .mp4 or .png, or --format")
+        return Format(suffix)
+    if suffix != given:
+        raise typer.BadParameter(f"{output}: --format {given} wants a name that ends in .{given}")
+    return given
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The numbers of "0,2-4"."""
+    numbers: list[int] = []
+    for part in filter(None, text.split(",")):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal():
+            raise typer.BadParameter(f"--takes wanted numbers such as 0,2 or 0-3, found {text!r}")
+        numbers += range(int(first), int(last or first) + 1)
+    return tuple(dict.fromkeys(numbers))
