@@ -49,8 +49,8 @@ def draw_recording_setup(rng: np.random.Generator) -> RecordingSetup:
         high_cut_hz=3400.0 if telephone else float(rng.uniform(4200, 7000)) if narrow else 7800.0,
         reverberation_s=float(np.clip(np.exp(rng.normal(np.log(0.25), 0.45)), 0.08, 0.8)),
         direct_to_reverberant_db=float(np.clip(rng.normal(12, 5), 2, 25)),
-        noise_slope_db=float(rng.uniform(-6, 0)),
-        signal_to_noise_db=float(np.clip(rng.normal(32, 9), 12, 55)),
+        noise_slope_db=float(rng.uniform(-7, -1)),
+        signal_to_noise_db=float(np.clip(rng.normal(35, 9), 14, 60)),
         telephone=telephone,
     )
 

@@ -78,8 +78,8 @@ _GESTURES: dict[str, list[tuple[float, ...]]] = {
 }  # fmt: skip
 
 # How far dominance reaches before and after the steady part of a phone, seconds, for each of PARTS.
-_REACH_BEFORE_S = np.array([0.050, 0.095, 0.085, 0.070, 0.040, 0.040, 0.03])
-_REACH_AFTER_S = np.array([0.050, 0.065, 0.060, 0.060, 0.040, 0.040, 0.03])
+_REACH_BEFORE_S = np.array([0.042, 0.095, 0.085, 0.065, 0.034, 0.034, 0.03])
+_REACH_AFTER_S = np.array([0.058, 0.065, 0.060, 0.065, 0.048, 0.048, 0.03])
 # Silence gives way quickly, and only from where its middle ends: the mouth opens about 90 ms before speech.
 _SILENCE_REACH_S = 0.035
 _SILENCE_MARGIN_S = 0.09
@@ -90,7 +90,7 @@ _STEADY_SHARE = 0.4
 _STRESS_GAIN = np.array([0.72, 1.06, 0.94])
 
 _CLOSURE_PLATEAU_S = 0.060
-_CLOSURE_RAMP_S = 0.070
+_CLOSURE_RAMP_S = 0.060
 # The burst of a stop follows the opening of the lips.
 _BURST_S = {"P": 0.028, "B": 0.014, "M": 0.0}
 _TEETH_RAMP_S = 0.070
@@ -282,7 +282,7 @@ def _as_curves(
     # Closed lips under an open jaw: the corrective follows the jaw exactly. At the teeth a slit is left.
     column["mouthClose"][:] = jaw * np.maximum(closure, 0.75 * teeth)
     column["mouthPucker"][:] = pucker
-    column["mouthFunnel"][:] = funnel * (1 - 0.6 * closure)
+    column["mouthFunnel"][:] = funnel * (1 - 0.9 * closure)
     column["mouthRollLower"][:] = 0.55 * teeth + 0.25 * style.press * closure
     column["mouthRollUpper"][:] = 0.22 * style.press * closure
     column["mouthShrugLower"][:] = 0.16 * teeth + 0.15 * style.press * closure

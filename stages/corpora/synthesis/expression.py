@@ -20,8 +20,8 @@ _EMOTION_CURVES: dict[str, dict[str, float]] = {
     "happy": {"mouthSmile": 0.50, "cheekSquint": 0.50, "eyeSquint": 0.22, "mouthDimple": 0.12, "browOuterUp": 0.10},
     "sad": {"browInnerUp": 0.65, "mouthFrown": 0.45, "mouthShrugLower": 0.12, "eyeBlink": 0.10, "eyeLookDown": 0.12,
             "headPitch": 0.07},
-    "angry": {"browDown": 0.75, "eyeSquint": 0.35, "noseSneer": 0.35, "mouthFrown": 0.18, "mouthPress": 0.10,
-              "jawForward": 0.08, "headPitch": 0.03},
+    "angry": {"browDown": 0.75, "eyeSquint": 0.35, "noseSneer": 0.22, "mouthFrown": 0.18, "mouthPress": 0.10,
+              "jawForward": 0.04, "headPitch": 0.03},
     "surprised": {"browInnerUp": 0.60, "browOuterUp": 0.70, "eyeWide": 0.65, "headPitch": -0.04},
 }  # fmt: skip
 # Gains of the jaw and of rounding under each emotion at full intensity: a smile flattens the lips, sadness slackens.

@@ -1,5 +1,6 @@
 """One person speaking one text once: sound, phones and motion that belong together."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,11 @@ from numpy.typing import NDArray
 from stages.corpora.synthesis.acoustics import RecordingSetup, draw_recording_setup, record
 from stages.corpora.synthesis.articulation import MouthStyle, articulate, draw_mouth_style
 from stages.corpora.synthesis.expression import FaceStyle, draw_face_style, express
-from stages.corpora.synthesis.phones import TimedPhones
+from stages.corpora.synthesis.phones import TimedPhones, between_silences
 from stages.corpora.synthesis.voices import SAMPLE_RATE_HZ, Voice, draw_voice, say
+
+_SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
+_MEDIAN_PAUSE_S = 0.42
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def perform(
     """Lets a person speak a text.
 
     Args:
-        text: English.
+        text: English; after each sentence there is a pause.
         person: who speaks.
         seed: of this clip; the sound and the face draw from separate streams of it.
         fps: frames per second of the motion.
@@ -65,15 +69,24 @@ def perform(
         intensity: of the emotion, 0..1.
     """
     of_sound, of_mouth, of_face = (np.random.default_rng([*seed, stream]) for stream in range(3))
-    speech, spoken = say(text, person.voice, of_sound, emotion=emotion, intensity=intensity)
-    lead_s, tail_s = of_sound.uniform(0.2, 0.6), of_sound.uniform(0.3, 0.7)
-    # Whole frames, so that sound and motion are equally long.
-    num_frames = int(np.ceil((lead_s + tail_s + len(speech) / SAMPLE_RATE_HZ) * fps))
+    sentences = [
+        say(sentence, person.voice, of_sound, emotion=emotion, intensity=intensity)
+        for sentence in _SENTENCE_END.split(text.strip())
+    ]
+    pauses_s = np.clip(np.exp(of_sound.normal(np.log(_MEDIAN_PAUSE_S), 0.4, len(sentences) + 1)), 0.2, 1.2)
+    # Whole frames, so that sound and motion are equally long; the last silence takes up what is left.
+    silences = np.round(pauses_s * SAMPLE_RATE_HZ).astype(int)
+    spoken = int(silences.sum()) + sum(len(speech) for speech, _ in sentences)
+    num_frames = int(np.ceil(spoken / SAMPLE_RATE_HZ * fps))
     num_samples = round(num_frames / fps * SAMPLE_RATE_HZ)
-    lead = round(lead_s * SAMPLE_RATE_HZ)
+    silences[-1] += num_samples - spoken
     clean = np.zeros(num_samples, np.float32)
-    clean[lead : lead + len(speech)] = speech
-    phones = spoken.shifted(lead / SAMPLE_RATE_HZ, (num_samples - lead - len(speech)) / SAMPLE_RATE_HZ)
+    at = 0
+    for silence, (speech, _) in zip(silences, sentences, strict=False):
+        at += int(silence)
+        clean[at : at + len(speech)] = speech
+        at += len(speech)
+    phones = between_silences([phones for _, phones in sentences], (silences / SAMPLE_RATE_HZ).tolist())
     mouth = articulate(
         phones, person.mouth, num_frames, fps, effort=float(np.clip(of_mouth.normal(1.0, 0.08), 0.8, 1.2))
     )

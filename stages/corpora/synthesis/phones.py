@@ -75,14 +75,6 @@ class TimedPhones:
     labels: tuple[str, ...]
     boundaries_s: NDArray[np.float64]
 
-    def shifted(self, lead_s: float, tail_s: float) -> "TimedPhones":
-        """The same phones between two silences; a silence that is there already is lengthened."""
-        labels, inner = list(self.labels), self.boundaries_s + lead_s
-        boundaries = [0.0, *inner.tolist(), float(inner[-1]) + tail_s]
-        labels = [SILENCE, *labels, SILENCE]
-        kept = [k for k in range(len(labels)) if k == 0 or (labels[k], labels[k - 1]) != (SILENCE, SILENCE)]
-        return TimedPhones(tuple(labels[k] for k in kept), np.array([boundaries[k] for k in kept] + [boundaries[-1]]))
-
     def as_records(self) -> list[dict[str, float | str]]:
         """One `{start_s, end_s, label}` a phone, times rounded to tenths of a millisecond."""
         times = np.round(self.boundaries_s, 4).tolist()
@@ -147,3 +139,23 @@ def timed_phones(symbols: Sequence[str], boundaries_s: NDArray[np.float64]) -> T
                 labels.append(part)
                 boundaries.append(start + (end - start) * share / shares[-1])
     return TimedPhones(tuple(labels), np.array([*boundaries, float(boundaries_s[-1])]))
+
+
+def between_silences(utterances: Sequence[TimedPhones], silences_s: Sequence[float]) -> TimedPhones:
+    """Utterances one after the other, with a silence before, between and after them.
+
+    Args:
+        utterances: N, each beginning at 0.
+        silences_s: N + 1 lengths in seconds; a silence at the edge of an utterance is added to the one beside it.
+    """
+    labels: list[str] = [SILENCE]
+    boundaries = [0.0]
+    at = float(silences_s[0])
+    for utterance, silence_s in zip(utterances, silences_s[1:], strict=True):
+        starts = (at + utterance.boundaries_s).tolist()
+        for label, start in zip((*utterance.labels, SILENCE), starts, strict=True):
+            if label != SILENCE or labels[-1] != SILENCE:
+                labels.append(label)
+                boundaries.append(start)
+        at = starts[-1] + float(silence_s)
+    return TimedPhones(tuple(labels), np.array([*boundaries, at]))
