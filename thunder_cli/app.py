@@ -18,6 +18,7 @@ import typer
 from thunder_cli.commands import (
     doctor,
     evaluate,
+    export,
     inspect,
     sample,
     train_diffusion,
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-m2s": train_m2s.train_m2s,
     "train-diffusion": train_diffusion.train_diffusion,
     "sample": sample.sample,
+    "export": export.export,
     "evaluate": evaluate.evaluate,
     "inspect": inspect.inspect,
     "doctor": doctor.doctor,

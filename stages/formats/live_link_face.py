@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.heads.arkit import ARKIT_FEATURES
-from stages.runtime.errors import ThunderError, explained_write
+from stages.runtime.atomic_file import whole_or_none
+from stages.runtime.errors import ThunderError
 
 EYE_ANGLES = ("leftEyeYaw", "leftEyePitch", "leftEyeRoll", "rightEyeYaw", "rightEyePitch", "rightEyeRoll")
 # Rotation of an eyeball at eyeLook = 1, radians: about the most an eye turns without the head following.
@@ -61,7 +62,7 @@ def write_live_link_face(path: Path, motion: NDArray[np.float32], fps: float) ->
     """Writes a motion as Live Link Face CSV; every row carries every curve.
 
     Args:
-        path: file to write; an existing one is replaced.
+        path: file to write; an existing one is replaced when the new one is whole.
         motion: (T, 55), columns as in `ARKIT_FEATURES`; curves 0..1, head rotation in radians.
         fps: frames per second; frame t is stamped t / fps seconds after frame 0.
 
@@ -79,8 +80,8 @@ def write_live_link_face(path: Path, motion: NDArray[np.float32], fps: float) ->
     row = f"%s,{len(columns)}," + ",".join(["%.9g"] * len(columns)) + "\n"
     lines = [row % (stamp, *frame) for stamp, frame in zip(_timecodes(len(motion), fps), values.tolist(), strict=True)]
     header = ",".join(["Timecode", "BlendShapeCount", *columns]) + "\n"
-    with explained_write(path):
-        path.write_text(header + "".join(lines), encoding="ascii", newline="\n")
+    with whole_or_none(path) as partial:
+        partial.write_text(header + "".join(lines), encoding="ascii", newline="\n")
 
 
 def _timecodes(num_frames: int, fps: float) -> list[str]:

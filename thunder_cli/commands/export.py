@@ -1,0 +1,57 @@
+"""`thunder export`: takes as files for other programs."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thunder_cli import console
+from thunder_cli.options import Force, Json, Output, Quiet
+from thunder_cli.take_numbers import take_numbers
+
+
+class Format(StrEnum):
+    """What other programs read."""
+
+    npy = "npy"
+    arkit = "arkit"
+
+
+def export(
+    path: Annotated[Path, typer.Argument(help="samples.h5, or a dataset.h5 to export what was recorded.")] = Path(
+        "samples.h5"
+    ),
+    *,
+    output_format: Annotated[
+        Format, typer.Option("--format", help="npy: vertices (T, V, 3); arkit: Live Link Face CSV and the speech.")
+    ],
+    output: Output = Path("export"),
+    clip: Annotated[
+        list[str] | None, typer.Option("--clip", help="Clip to export; repeatable. All, if not given.")
+    ] = None,
+    takes: Annotated[str, typer.Option("--takes", help="Takes to export, such as 0,2 or 0-3. All, if not given.")] = "",
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Writes takes for other programs: `<clip>.<k>.npy` or `<clip>.<k>.csv`, k from 0.
+
+    Example: `thunder export samples.h5 --format arkit -o export/`
+    """
+    from stages.export import export as export_stage
+
+    result = export_stage(
+        path,
+        output,
+        output_format.value,
+        clip_ids=clip or (),
+        takes=take_numbers(takes),
+        force=force,
+        progress=console.progress(quiet=quiet),
+    )
+    if json:
+        console.print_json({"files": result.files, "clips": result.num_clips, "takes": result.num_takes})
+        return
+    clips = f"{result.num_clips} clip{'s' if result.num_clips > 1 else ''}"
+    console.print_result({"wrote": f"{len(result.files)} files to {output}: {result.num_takes} takes of {clips}"})
