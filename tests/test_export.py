@@ -1,0 +1,211 @@
+"""`thunder export`: files read back by other readers, and each of its errors."""
+
+import errno
+import wave
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from stages import export as export_stage
+from stages.artifacts.clips import open_clips, write_clips
+from stages.formats import live_link_face
+from stages.formats.live_link_face import read_live_link_face
+from stages.heads.head import build_head
+from stages.runtime.atomic_file import whole_or_none
+from stages.runtime.errors import ThunderError
+from stages.runtime.provenance import Provenance
+from tests.builders import small_clip, small_dataset, small_head, small_motion
+from thunder_cli.app import app
+
+NUM_TAKES = 3
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with samples.h5: clips `a` and `b.1`, three takes each."""
+    monkeypatch.chdir(tmp_path)
+    head = small_head()
+    templates = {"ann": head.template * np.float32(1.1)}
+    provenance = Provenance(seed=0, command="test")
+    with write_clips(Path("samples.h5"), "thunder.samples", head, provenance, force=True, subjects=templates) as writer:
+        for seed, clip_id in enumerate(("a", "b.1")):
+            takes = np.stack([small_motion(30, seed=10 * seed + k) for k in range(NUM_TAKES)])
+            writer.add(replace(small_clip(clip_id, head=head, seed=seed), motion=takes, seed=np.arange(NUM_TAKES)))
+    return tmp_path
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `thunder export`, line breaks of the terminal taken out."""
+    result = CliRunner().invoke(app, ["export", *arguments], env={"COLUMNS": "200"})
+    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+
+
+def names(path: Path | str = "export") -> list[str]:
+    return sorted(entry.name for entry in Path(path).iterdir())
+
+
+def test_npy_holds_the_vertices_of_every_take_with_head_pose(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_stage, "_BLOCK_SIZE", 7 * 64 * 3)  # seven frames at once: 30 is no multiple
+    code, out, _ = run("--format", "npy")
+    assert code == 0
+    assert "6 files to export: 6 takes of 2 clips" in out
+    assert names() == ["a.0.npy", "a.1.npy", "a.2.npy", "b.1.0.npy", "b.1.1.npy", "b.1.2.npy"]
+    head = build_head(small_head())
+    with open_clips(Path("samples.h5")) as clips:
+        for clip_id in clips:
+            clip, template = clips.read(clip_id), torch.from_numpy(clips.template("ann"))
+            for k in range(NUM_TAKES):
+                found = np.load(f"export/{clip_id}.{k}.npy", mmap_mode="r")
+                assert found.dtype == np.float32
+                expected = head.vertices(torch.from_numpy(clip.motion[k]), template=template).numpy()
+                np.testing.assert_allclose(found, expected, atol=1e-7)
+                still = head.vertices(torch.from_numpy(clip.motion[k]), template=template, pose=False).numpy()
+                assert abs(found - still).max() > 1e-3
+
+
+def test_arkit_reads_back_equal_with_the_speech_beside_it(folder: Path) -> None:
+    assert run("--format", "arkit", "-o", "curves")[0] == 0
+    assert names("curves") == [
+        *("a.0.csv", "a.1.csv", "a.2.csv", "a.wav"),
+        *("b.1.0.csv", "b.1.1.csv", "b.1.2.csv", "b.1.wav"),
+    ]
+    with open_clips(Path("samples.h5")) as clips:
+        clip = clips.read("b.1")
+    motion, fps = read_live_link_face(Path("curves/b.1.2.csv"))
+    np.testing.assert_array_equal(motion, clip.motion[2])
+    assert fps == clip.fps
+    with wave.open("curves/b.1.wav") as sound:
+        assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (16_000, 1, 2)
+        np.testing.assert_array_equal(np.frombuffer(sound.readframes(10**9), "<i2"), clip.waveform)
+
+
+def test_arkit_finds_curves_by_name_in_any_order(folder: Path) -> None:
+    head = small_head()
+    order = np.random.default_rng(0).permutation(52)
+    shuffled = replace(
+        head,
+        features=(*(head.features[k] for k in order), *head.features[52:]),
+        arrays={**head.arrays, "basis": head.arrays["basis"][order]},
+    )
+    small_dataset(Path("dataset.h5"), head=shuffled, splits=("test",))
+    assert run("dataset.h5", "--format", "arkit")[0] == 0
+    with open_clips(Path("dataset.h5")) as clips:
+        recorded = clips.read("s0_clip").motion
+    np.testing.assert_array_equal(read_live_link_face(Path("export/s0_clip.0.csv"))[0][:, order], recorded[:, :52])
+
+
+def test_clips_and_takes_are_chosen(folder: Path) -> None:
+    assert run("--format", "npy", "--clip", "b.1", "--takes", "2,0-1,0")[0] == 0
+    assert names() == ["b.1.0.npy", "b.1.1.npy", "b.1.2.npy"]
+    assert run("--format", "npy", "-o", "two", "--takes", "1")[0] == 0
+    assert names("two") == ["a.1.npy", "b.1.1.npy"]
+
+
+def test_a_dataset_is_exported_as_one_take_with_its_exact_vertices(tmp_path: Path) -> None:
+    whole = small_head()
+    head = replace(whole, kind="displacement", features=("pc0",), arrays={"basis": whole.arrays["basis"][:1]})
+    path = tmp_path / "dataset.h5"
+    clip = small_clip("c", head=head, vertices=True)
+    assert clip.vertices is not None
+    exact = clip.vertices + np.float32(0.01)
+    with write_clips(path, "thunder.dataset", head, Provenance(seed=0, command="test"), force=True) as writer:
+        writer.add(replace(clip, vertices=exact))
+    export_stage.export(path, tmp_path / "out", "npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "c.0.npy"), exact)
+
+
+def test_files_that_exist_are_refused_before_any_is_written_and_replaced_with_force(folder: Path) -> None:
+    Path("export").mkdir()
+    Path("export/b.1.1.npy").write_text("mine")
+    code, _, err = run("--format", "npy")
+    assert code == 1
+    assert "b.1.1.npy: exists already; give --force" in err
+    assert names() == ["b.1.1.npy"]
+    assert Path("export/b.1.1.npy").read_text() == "mine"
+    assert run("--format", "npy", "--force")[0] == 0
+    assert np.load("export/b.1.1.npy").shape == (30, 64, 3)
+
+
+def test_a_head_without_arkit_curves_is_told_what_to_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = small_head()
+    head = replace(whole, kind="displacement", features=("pc0",), arrays={"basis": whole.arrays["basis"][:1]})
+    small_dataset(Path("dataset.h5"), head=head, splits=("test",))
+    code, _, err = run("dataset.h5", "--format", "arkit")
+    assert code == 1
+    assert "wants a head with ARKit's curves, found head small test head (displacement)" in err
+    assert "use --format npy" in err
+    assert names(".") == ["dataset.h5"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nowhere.h5", "--format", "npy"], 1, "nowhere.h5: no such file"),
+        (["--format", "npy", "--clip", "zzz"], 1, "no clip 'zzz'; it holds 2 clips: a, b.1"),
+        (["--format", "npy", "--takes", "3"], 1, "clip a: take 3 wanted, found 3 takes, counted from 0"),
+        (["--format", "npy", "-o", "samples.h5"], 1, "samples.h5: a file, wanted a folder"),
+        (["--format", "npy", "--takes", "2-0"], 2, "--takes wanted numbers such as 0,2 or 0-3, found '2-0'"),
+        (["--format", "npy", "--takes", "one"], 2, "--takes wanted numbers"),
+        (["--format", "npy", "--takes", "0-99999999999"], 2, "--takes wanted numbers"),
+        (["--format", "obj"], 2, "--format"),
+        ([], 2, "--format"),
+    ],
+)
+def test_errors_are_explained_and_leave_nothing(folder: Path, arguments: list[str], code: int, message: str) -> None:
+    found, _, err = run(*arguments)
+    assert found == code
+    assert message in err
+    assert names(".") == ["samples.h5"]
+
+
+def _full_disk(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_explained_and_finished_files_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real: Callable[..., None] = np.lib.format.write_array_header_1_0
+    calls = []
+
+    def third_time_full(*arguments: Any) -> None:
+        calls.append(1)
+        (_full_disk if len(calls) == 3 else real)(*arguments)
+
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", third_time_full)
+    code, _, err = run("--format", "npy")
+    assert code == 1
+    assert "export/a.2.npy: the disk is full; nothing was left behind" in err
+    assert names() == ["a.0.npy", "a.1.npy"]
+
+
+def test_a_full_disk_while_writing_curves_names_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "write_text", _full_disk)
+    code, _, err = run("--format", "arkit")
+    assert code == 1
+    assert "export/a.0.csv: the disk is full" in err
+    assert names() == []
+
+
+def test_an_interrupted_file_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "curves.csv"
+    path.write_text("old")
+
+    def interrupted() -> None:
+        with whole_or_none(path) as partial:
+            assert partial.suffix == ".csv"
+            partial.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["curves.csv"]
+    with pytest.raises(ThunderError, match="found \\(2, 3\\)"):
+        live_link_face.write_live_link_face(path, np.zeros((2, 3), np.float32), 25.0)
+    assert path.read_text() == "old"
