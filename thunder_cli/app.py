@@ -20,6 +20,7 @@ from thunder_cli.commands import (
     evaluate,
     export,
     inspect,
+    preprocess,
     sample,
     train_diffusion,
     train_m2s,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "preprocess": preprocess.preprocess,
     "train-m2s": train_m2s.train_m2s,
     "train-diffusion": train_diffusion.train_diffusion,
     "sample": sample.sample,

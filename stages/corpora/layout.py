@@ -1,0 +1,79 @@
+"""Which corpus lies in a folder."""
+
+from collections import Counter
+from pathlib import Path
+
+from stages.artifacts.head_record import HeadRecord
+from stages.corpora.arkit import read_arkit
+from stages.corpora.corpus import Corpus
+from stages.corpora.vocaset import read_vocaset, read_vocaset_processed
+from stages.runtime.errors import ThunderError
+
+# Name -> what the folder must contain.
+LAYOUTS = {
+    "arkit": "<subject>/<clip>.csv with Live Link Face curves and <clip>.wav beside it",
+    "vocaset": "data_verts.npy, raw_audio_fixed.pkl, subj_seq_to_idx.pkl and templates.pkl",
+    "vocaset-processed": "vertices_npy/<subject>_sentenceNN.npy, wav/<same>.wav and templates.pkl",
+}
+_VOCASET_FILES = ("data_verts.npy", "raw_audio_fixed.pkl", "subj_seq_to_idx.pkl")
+
+
+def recognise(folder: Path) -> str:
+    """Names the layout of a folder.
+
+    Raises:
+        ThunderError: not a folder, or none of the known layouts.
+    """
+    if not folder.exists():
+        raise ThunderError(f"{folder}: no such folder, wanted a corpus")
+    if not folder.is_dir():
+        raise ThunderError(f"{folder}: a file, wanted the folder of a corpus")
+    if any((folder / name).exists() for name in _VOCASET_FILES):
+        return "vocaset"
+    if next(folder.glob("vertices_npy/*_sentence*.npy"), None):
+        return "vocaset-processed"
+    if next(folder.glob("*.csv"), None) or next(folder.glob("*/*.csv"), None):
+        return "arkit"
+    raise ThunderError(f"{folder}: not a corpus of a known layout; found {_contents(folder)}; wanted {_wanted()}")
+
+
+def open_corpus(
+    folder: Path, layout: str | None = None, *, lips_path: Path | None = None, head: HeadRecord | None = None
+) -> Corpus:
+    """Lists the recordings of a corpus of any known layout.
+
+    Args:
+        folder: the corpus.
+        layout: one of `LAYOUTS`; None to look at the folder.
+        lips_path: file of lip vertices, for corpora of meshes.
+        head: the head that ARKit curves move; the embedded one where None.
+
+    Raises:
+        ThunderError: unknown layout, or something that the whole corpus needs is missing or damaged.
+    """
+    found = recognise(folder) if layout is None else layout
+    if found not in LAYOUTS:
+        raise ThunderError(f"layout {found!r} is not known; choose one of {', '.join(LAYOUTS)}")
+    if not folder.is_dir():
+        raise ThunderError(f"{folder}: no such folder, wanted a corpus")
+    if found == "vocaset":
+        return read_vocaset(folder, lips_path)
+    if found == "vocaset-processed":
+        return read_vocaset_processed(folder, lips_path)
+    if head is None:
+        from stages.heads.head import embedded_head  # Imports torch, which reading processes do without.
+
+        head = embedded_head()
+    return read_arkit(folder, head)
+
+
+def _contents(folder: Path) -> str:
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    if not files:
+        return "an empty folder"
+    kinds = Counter(p.suffix.lower() or "no suffix" for p in files)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5)) + f" of {len(files)} files"
+
+
+def _wanted() -> str:
+    return "; or ".join(f"{name}: {contents}" for name, contents in LAYOUTS.items())

@@ -1,0 +1,290 @@
+"""VOCASET, as downloaded and as its processed form is passed around (Cudeiro et al., CVPR 2019).
+
+As downloaded:
+    data_verts.npy            (N, 5023, 3) float, metres, 60 fps: all frames of all sequences
+    raw_audio_fixed.pkl       subject -> sequence -> {"sample_rate", "audio"}
+    subj_seq_to_idx.pkl       subject -> sequence -> frame -> row of data_verts
+    templates.pkl             subject -> (5023, 3)
+    FLAME_sample.ply          faces; or templates/FLAME_sample.ply
+Processed:
+    vertices_npy/<subject>_sentenceNN.npy   (T, 15069), 60 fps
+    wav/<same>.wav, templates.pkl, FLAME_sample.ply
+Both, optional:
+    FLAME_masks.pkl           region -> vertices; its `lips` are needed, or --lips FILE
+    sentencestext/<subject>.txt  one transcript a line, line k for sentence k
+
+Every second frame is kept, which is how the field trains at 30 fps. Splits are the official ones, by subject and sentence.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.audio.resampling import resample
+from stages.audio.waveform import SAMPLE_RATE_HZ, checked_waveform, is_silent, load_waveform
+from stages.corpora.corpus import Corpus, RawClip, Recording
+from stages.corpora.surface import read_faces, read_lips, surface_from_lips
+from stages.corpora.unpickler import load_pickle
+from stages.runtime.errors import Failure, ThunderError
+
+_RECORDED_FPS = 60.0
+_TRAINED_FPS = 30.0
+_SENTENCE = re.compile(r"sentence(\d+)")
+# Subjects in the order in which the field numbers them, and the sentences of each split.
+_SPLITS: dict[str, tuple[tuple[str, ...], range]] = {
+    "train": (
+        (
+            *("170728_03272", "170904_00128", "170725_00137", "170915_00223"),
+            *("170811_03274", "170913_03279", "170904_03276", "170912_03278"),
+        ),
+        range(1, 41),
+    ),
+    "val": (("170811_03275", "170908_03277"), range(21, 41)),
+    "test": (("170809_00138", "170731_00024"), range(21, 41)),
+}
+OFFICIAL_SPLITS: dict[tuple[str, int], str] = {
+    (f"FaceTalk_{subject}_TA", sentence): split
+    for split, (subjects, sentences) in _SPLITS.items()
+    for subject in subjects
+    for sentence in sentences
+}
+
+
+def read_vocaset(folder: Path, lips_path: Path | None = None) -> Corpus:
+    """Lists the recordings of VOCASET as downloaded.
+
+    Raises:
+        ThunderError: a file that all recordings need is missing or damaged.
+    """
+    vertices_path = folder / "data_verts.npy"
+    num_rows, num_vertices = _shape_of_rows(vertices_path)
+    rows_of = _nested(folder / "subj_seq_to_idx.pkl", "subject -> sequence -> frame -> row")
+    audio_of = _nested(folder / "raw_audio_fixed.pkl", "subject -> sequence -> {sample_rate, audio}")
+    templates = _read_templates(folder, num_vertices)
+    texts = _read_texts(folder)
+    recordings, problems = [], []
+    for subject, sequence, split in _official({s: set(q) for s, q in rows_of.items()}):
+        name = f"{subject}_{sequence}"
+        rows = _frame_rows(rows_of[subject][sequence])
+        audio = audio_of.get(subject, {}).get(sequence)
+        if subject not in templates:
+            problems.append(Failure(name, f"{folder / 'templates.pkl'} has no template of {subject}"))
+        elif audio is None:
+            problems.append(Failure(name, f"{folder / 'raw_audio_fixed.pkl'} has no sound for it"))
+        elif rows is None or not len(rows) or rows.min() < 0 or rows.max() >= num_rows:
+            problems.append(
+                Failure(name, f"{folder / 'subj_seq_to_idx.pkl'} wanted rows of data_verts.npy, 0 to {num_rows - 1}")
+            )
+        else:
+            frames = partial(_frames_of_rows, vertices_path, rows)
+            read = partial(_read_raw, name, frames, audio, texts.get((subject, sequence), ""))
+            recordings.append(Recording(name, subject, split, read, frames, len(rows)))
+    return _corpus("vocaset", folder, lips_path, templates, recordings, problems)
+
+
+def read_vocaset_processed(folder: Path, lips_path: Path | None = None) -> Corpus:
+    """Lists the recordings of VOCASET's processed form.
+
+    Raises:
+        ThunderError: a file that all recordings need is missing or damaged.
+    """
+    paths: dict[str, dict[str, Path]] = {}
+    for path in sorted((folder / "vertices_npy").glob("*.npy")):
+        subject, found, _ = path.stem.rpartition("_sentence")
+        if found:
+            paths.setdefault(subject, {})[path.stem.removeprefix(f"{subject}_")] = path
+    templates = _read_templates(folder)
+    num_vertices = len(next(iter(templates.values())))
+    texts = _read_texts(folder)
+    recordings, problems = [], []
+    for subject, sequence, split in _official({s: set(q) for s, q in paths.items()}):
+        name = f"{subject}_{sequence}"
+        path, sound = paths[subject][sequence], folder / "wav" / f"{name}.wav"
+        if subject not in templates:
+            problems.append(Failure(name, f"{folder / 'templates.pkl'} has no template of {subject}"))
+        elif not sound.exists():
+            problems.append(Failure(name, f"{sound} is missing"))
+        else:
+            try:
+                num_frames = len(_open_flat(path, num_vertices))
+            except ThunderError as error:
+                problems.append(Failure(name, str(error)))
+                continue
+            frames = partial(_frames_of_file, path, num_vertices)
+            read = partial(_read_processed, frames, sound, texts.get((subject, sequence), ""))
+            recordings.append(Recording(name, subject, split, read, frames, num_frames))
+    return _corpus("vocaset-processed", folder, lips_path, templates, recordings, problems)
+
+
+def _official(sequences: Mapping[str, set[str]]) -> list[tuple[str, str, str]]:
+    """(subject, sequence, split) of what is there and belongs to an official split, in order of clip id."""
+    known = []
+    for subject, names in sequences.items():
+        for sequence in names:
+            number = _SENTENCE.fullmatch(sequence)
+            split = OFFICIAL_SPLITS.get((subject, int(number[1]))) if number else None
+            if split is not None:
+                known.append((subject, sequence, split))
+    return sorted(known)
+
+
+def _corpus(
+    layout: str,
+    folder: Path,
+    lips_path: Path | None,
+    templates: dict[str, NDArray[np.float32]],
+    recordings: list[Recording],
+    problems: list[Failure],
+) -> Corpus:
+    if not recordings and not problems:
+        raise ThunderError(
+            f"{folder}: no sequence of the official splits found; wanted subjects such as FaceTalk_170725_00137_TA "
+            f"with sequences sentence01 to sentence40"
+        )
+    num_vertices = len(next(iter(templates.values())))
+    ply = next(
+        (p for p in (folder / "FLAME_sample.ply", folder / "templates" / "FLAME_sample.ply") if p.exists()), None
+    )
+    if ply is None:
+        raise ThunderError(f"{folder}: FLAME_sample.ply is missing (here or in templates/), so the faces are not known")
+    lips = read_lips(folder, lips_path, num_vertices)
+    mean_face = np.mean([templates[s] for s in sorted(templates)], axis=0, dtype=np.float64).astype(np.float32)
+    head = surface_from_lips("VOCASET", "m", mean_face, read_faces(ply, num_vertices), lips)
+    used = {r.subject for r in recordings}
+    return Corpus(
+        layout,
+        head,
+        _TRAINED_FPS,
+        recordings,
+        {s: t for s, t in templates.items() if s in used},
+        problems,
+        _missing(recordings, problems),
+    )
+
+
+def _missing(recordings: list[Recording], problems: list[Failure]) -> list[str]:
+    """A remark on official sequences of which the folder knows nothing: the public download lacks some."""
+    found = {r.id for r in recordings} | {p.item for p in problems}
+    absent = [n for n in (f"{s}_sentence{k:02d}" for s, k in OFFICIAL_SPLITS) if n not in found]
+    if not absent:
+        return []
+    listed = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+    return [f"{len(absent)} of {len(OFFICIAL_SPLITS)} sequences of the official splits are not there: {listed}"]
+
+
+def _nested(path: Path, wanted: str) -> dict[str, dict[str, Any]]:
+    content = load_pickle(path)
+    if not isinstance(content, dict) or not all(isinstance(inner, dict) for inner in content.values()):
+        raise ThunderError(f"{path}: wanted {wanted}, found {type(content).__name__}")
+    return content
+
+
+def _read_templates(folder: Path, num_vertices: int | None = None) -> dict[str, NDArray[np.float32]]:
+    path = folder / "templates.pkl"
+    content = load_pickle(path)
+    if not isinstance(content, dict) or not content:
+        raise ThunderError(f"{path}: wanted subject -> template, found {type(content).__name__}")
+    templates = {str(subject): np.asarray(value) for subject, value in content.items()}
+    for subject, template in templates.items():
+        wanted = num_vertices or len(next(iter(templates.values())))
+        if template.shape != (wanted, 3) or not np.issubdtype(template.dtype, np.floating):
+            raise ThunderError(
+                f"{path}: template of {subject} wanted ({wanted}, 3), found {template.shape} {template.dtype}"
+            )
+        if not np.isfinite(template).all():
+            raise ThunderError(f"{path}: NaN or infinity in the template of {subject}")
+    return {subject: template.astype(np.float32) for subject, template in templates.items()}
+
+
+def _read_texts(folder: Path) -> dict[tuple[str, str], str]:
+    """(subject, sequence) -> transcript."""
+    texts = {}
+    for path in sorted((folder / "sentencestext").glob("*.txt")):
+        try:
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise ThunderError(f"{path}: not a UTF-8 text ({error})") from error
+        texts.update({(path.stem, f"sentence{k:02d}"): line.strip() for k, line in enumerate(lines, 1)})
+    return texts
+
+
+def _open_array(path: Path) -> NDArray[Any]:
+    """A .npy file, mapped into memory and not read yet."""
+    if not path.is_file():
+        raise ThunderError(f"{path}: no such file")
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ThunderError(f"{path}: not a .npy array, or cut short ({error}); copy it again") from error
+    if not np.issubdtype(values.dtype, np.floating):
+        raise ThunderError(f"{path}: wanted floating-point numbers, found {values.dtype}")
+    return values
+
+
+def _shape_of_rows(path: Path) -> tuple[int, int]:
+    shape = _open_array(path).shape
+    if len(shape) != 3 or shape[2] != 3:
+        raise ThunderError(f"{path}: wanted (frames, vertices, 3), found {shape}")
+    return shape[0], shape[1]
+
+
+def _frame_rows(frames: Any) -> NDArray[np.int64] | None:
+    """Rows of a sequence in the order of its frames; None where that is not what was found."""
+    if not isinstance(frames, dict):
+        return None
+    try:
+        return np.array([frames[k] for k in sorted(frames)], dtype=np.int64).reshape(-1)
+    except (TypeError, ValueError):
+        return None
+
+
+def _frames_of_rows(path: Path, rows: NDArray[np.int64], which: slice) -> NDArray[np.float32]:
+    return _finite(path, np.asarray(_open_array(path)[rows[which]], np.float32))
+
+
+def _open_flat(path: Path, num_vertices: int) -> NDArray[Any]:
+    """The frames (T, V, 3) of a processed sequence, mapped; the file holds (T, 3V), or (T, V, 3)."""
+    values = _open_array(path)
+    if values.ndim < 2 or values[:1].size != 3 * num_vertices:
+        raise ThunderError(f"{path}: wanted (frames, {3 * num_vertices}), found {values.shape}")
+    return values.reshape(len(values), num_vertices, 3)
+
+
+def _frames_of_file(path: Path, num_vertices: int, which: slice) -> NDArray[np.float32]:
+    return _finite(path, np.asarray(_open_flat(path, num_vertices)[which], np.float32))
+
+
+def _finite(path: Path, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.isfinite(frames).all():
+        raise ThunderError(f"{path}: NaN or infinity in its vertices")
+    return frames
+
+
+def _read_raw(name: str, frames: partial[NDArray[np.float32]], audio: Any, transcript: str) -> RawClip:
+    try:
+        rate_hz, samples = int(audio["sample_rate"]), np.asarray(audio["audio"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ThunderError(f"sound of {name}: wanted {{sample_rate, audio}}, found {error!r}") from error
+    if not 1_000 <= rate_hz <= 1_000_000 or samples.ndim not in (1, 2) or samples.dtype.kind not in "iuf":
+        raise ThunderError(f"sound of {name}: wanted samples at 1 kHz to 1 MHz, found {samples.shape} at {rate_hz} Hz")
+    scale = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max)
+    mono = (samples.mean(axis=1) if samples.ndim == 2 else samples).astype(np.float32) / np.float32(scale)
+    waveform = checked_waveform(f"sound of {name}", resample(mono, rate_hz, SAMPLE_RATE_HZ))
+    return _raw_clip(f"sound of {name}", waveform, frames, transcript)
+
+
+def _read_processed(frames: partial[NDArray[np.float32]], sound: Path, transcript: str) -> RawClip:
+    return _raw_clip(str(sound), load_waveform(sound), frames, transcript)
+
+
+def _raw_clip(
+    where: str, waveform: NDArray[np.float32], frames: partial[NDArray[np.float32]], transcript: str
+) -> RawClip:
+    if is_silent(waveform):
+        raise ThunderError(f"{where}: silent from end to end, though a face moves; copy the corpus again")
+    return RawClip(waveform, _RECORDED_FPS, vertices=frames(slice(None)), language="en", transcript=transcript)

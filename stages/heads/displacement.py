@@ -1,0 +1,111 @@
+"""Heads of raw-vertex corpora: motion features are the principal components of displacements from the face at rest.
+
+The components are those of displacements, not of their distance from a mean, so that motion 0 is the face at rest. They are
+found in one pass over blocks of frames: the singular vectors of all frames seen so far, times their singular values, stand
+for those frames when the next block comes (the sequential Karhunen-Loeve transform of Levy and Lindenbaum, IEEE Trans. Image
+Processing 2000). Memory is that of one block, whatever the corpus.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.artifacts.head_record import HeadRecord
+from stages.runtime.errors import ThunderError
+
+# Components kept beyond the wanted ones while frames come in, so that what a block adds is not lost at the margin.
+_SPARE_COMPONENTS = 32
+_BLOCK_FRAMES = 256
+# Directions this much weaker than the first are rounding errors of float32 corpora.
+_RELATIVE_FLOOR = 1e-6
+
+
+def fit_displacement_head(
+    surface: HeadRecord, displacements: Iterable[NDArray[np.float32]], num_components: int
+) -> HeadRecord:
+    """Gives a head without motion features a basis of principal displacements.
+
+    Args:
+        surface: template, faces, regions and landmarks.
+        displacements: arrays (n, V, 3) of vertices minus their subject's template, head units.
+        num_components: K; fewer where the frames span fewer.
+
+    Returns:
+        A displacement head with features `pc000` ...; arrays `basis` (K, V, 3), orthonormal as K vectors of 3V, strongest
+        first, and `explained_variance` (K,), the fraction of all squared displacement that each accounts for.
+
+    Raises:
+        ThunderError: no frame moves.
+    """
+    num_kept = num_components + _SPARE_COMPONENTS
+    scaled = np.zeros((0, 3 * len(surface.template)))  # (r, 3V): singular vectors times singular values
+    pending: list[NDArray[np.float32]] = []
+    energy = 0.0
+    for block in displacements:
+        rows = block.reshape(len(block), -1)
+        energy += float(np.einsum("nd,nd->", rows, rows, dtype=np.float64))
+        pending.append(rows)
+        if sum(map(len, pending)) >= _BLOCK_FRAMES:
+            scaled, pending = _merged(scaled, pending, num_kept), []
+    scaled = _merged(scaled, pending, num_kept)
+    values = np.linalg.norm(scaled, axis=1)
+    if not len(values) or values[0] == 0.0:
+        raise ThunderError(
+            f"head {surface.name}: no frame differs from the face at rest, so there is no motion to learn"
+        )
+    count = min(num_components, int((values > _RELATIVE_FLOOR * values[0]).sum()))
+    basis = scaled[:count] / values[:count, None]
+    # A singular vector has no sign; the same corpus should give the same one on every machine.
+    basis *= np.sign(basis[np.arange(count), np.abs(basis).argmax(axis=1)])[:, None]
+    return replace(
+        surface,
+        kind="displacement",
+        features=tuple(f"pc{k:03d}" for k in range(count)),
+        arrays={
+            "basis": basis.reshape(count, -1, 3).astype(np.float32),
+            "explained_variance": (values[:count] ** 2 / energy).astype(np.float32),
+        },
+    )
+
+
+def _merged(scaled: NDArray[np.float64], pending: list[NDArray[np.float32]], num_kept: int) -> NDArray[np.float64]:
+    """The strongest singular vectors of old and new rows together, by way of the small matrix of their inner products."""
+    rows = np.concatenate([scaled, *pending])
+    _, vectors = np.linalg.eigh(rows @ rows.T)
+    return vectors[:, ::-1][:, :num_kept].T @ rows
+
+
+def project(head: HeadRecord, displacements: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Motion (T, K) that comes nearest to displacements (T, V, 3) from the subject's template."""
+    basis = head.arrays["basis"]
+    return displacements.reshape(len(displacements), -1) @ basis.reshape(len(basis), -1).T
+
+
+@dataclass
+class ReconstructionError:
+    """How far vertices played from motion lie from the exact ones, by region, over all frames added so far.
+
+    Attributes:
+        mean_mm: region -> mean distance in millimetres, over vertices and frames (head units where those are no metres).
+        max_mm: region -> the largest.
+    """
+
+    head: HeadRecord
+    num_frames: int = 0
+    mean_mm: dict[str, float] = field(default_factory=dict)
+    max_mm: dict[str, float] = field(default_factory=dict)
+
+    def add(self, motion: NDArray[np.float32], displacements: NDArray[np.float32]) -> None:
+        """Takes in one clip: motion (T, K), displacements (T, V, 3)."""
+        played = np.tensordot(motion, self.head.arrays["basis"], axes=1)  # (T, V, 3)
+        distances = np.linalg.norm(played - displacements, axis=-1) * (1000.0 if self.head.units == "m" else 1.0)
+        total = self.num_frames + len(motion)
+        for name, indices in {"all": slice(None), **self.head.regions}.items():
+            inside = distances[:, indices]
+            if inside.size:
+                mean = self.mean_mm.get(name, 0.0)
+                self.mean_mm[name] = mean + (float(inside.mean()) - mean) * len(motion) / total
+                self.max_mm[name] = max(self.max_mm.get(name, 0.0), float(inside.max()))
+        self.num_frames = total

@@ -1,0 +1,74 @@
+"""`thunder preprocess`: a corpus folder becomes a dataset."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thunder_cli import console
+from thunder_cli.options import Force, Jobs, Json, Output, Quiet, Seed
+
+
+def preprocess(
+    folder: Annotated[Path, typer.Argument(help="The corpus.")],
+    output: Output = Path("dataset.h5"),
+    layout: Annotated[
+        str | None, typer.Option(help="arkit, vocaset or vocaset-processed; found by looking at the folder.")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Frame rate to write; the corpus's own, for VOCASET 30.")] = None,
+    lips: Annotated[
+        Path | None, typer.Option(help="Lip vertices: .txt or .npy of indices, or FLAME_masks.pkl.")
+    ] = None,
+    components: Annotated[int, typer.Option(help="Motion features of a corpus of meshes.", min=1)] = 64,
+    drop_vertices: Annotated[bool, typer.Option("--drop-vertices", help="Keep no exact vertices.")] = False,
+    allow_mismatch: Annotated[
+        bool, typer.Option("--allow-mismatch", help="Go on where sound and motion differ by 100 ms or more.")
+    ] = False,
+    jobs: Jobs = 0,
+    seed: Seed = 0,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Reads a corpus of any known layout and writes dataset.h5.
+
+    Example: `thunder preprocess corpus/`
+    """
+    from dataclasses import asdict
+
+    from stages.preprocess import preprocess as run
+
+    summary = run(
+        folder,
+        output,
+        layout=layout,
+        fps=fps,
+        lips=lips,
+        components=components,
+        drop_vertices=drop_vertices,
+        allow_mismatch=allow_mismatch,
+        jobs=jobs,
+        force=force,
+        seed=seed,
+        progress=console.progress(quiet=quiet),
+    )
+    for remark in (*summary.cut, *summary.remarks):
+        console.say(remark, quiet=quiet)
+    if json:
+        console.print_json(asdict(summary) | {"num_clips": summary.num_clips})
+    else:
+        result = {
+            "output": summary.path,
+            "layout": summary.layout,
+            "clips": f"{summary.num_clips} ({summary.hours:.2f} h at {' or '.join(f'{v:g}' for v in summary.fps)} fps)",
+            "motion": f"{summary.num_features} features",
+        }
+        for split, names in summary.subjects.items():
+            listed = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+            result[split] = f"{summary.clips[split]} clips of {len(names)} subjects" + (f": {listed}" if names else "")
+        if summary.explained_variance is not None:
+            result["explained"] = f"{100 * summary.explained_variance:.2f} % of all squared displacement"
+            for region, (mean, largest) in summary.reconstruction_mm.items():
+                result[f"{region} error"] = f"{mean:.3f} mm mean, {largest:.3f} mm at most"
+        console.print_result(result)
+    console.report_failures(summary.failures, summary.num_clips + len(summary.failures), "recordings")
