@@ -15,7 +15,7 @@ from stages.artifacts.files import check_output
 from stages.artifacts.head_record import HeadRecord
 from stages.artifacts.metrics_file import MetricRow, write_metrics
 from stages.heads.head import build_head
-from stages.metrics.catalogue import CATALOGUE, Metric, region_hash, select_metrics
+from stages.metrics.catalogue import CATALOGUE, Metric, find_metrics, region_hash
 from stages.metrics.faces import ALL_VERTICES, ClipFaces, Face
 from stages.metrics.statistics import bootstrap_interval, weighted_mean
 from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, load_mesh_to_speech
@@ -38,7 +38,7 @@ class Evaluation:
         num_referenced: of them, those that the reference has too.
         num_takes: fewest and most takes of a clip.
         left_out: metric -> clips whose value is not finite, such as the correlation of a face that does not move.
-        skipped: metric -> why it was not computed; only where no metrics were asked for by name.
+        skipped: metric -> why it was not computed, though others of the name asked for, or of the catalogue, were.
     """
 
     rows: list[MetricRow]
@@ -77,7 +77,10 @@ def evaluate(
         ThunderError: an input is missing or of another head or rate, a metric is unknown or lacks what it needs, no clip
             is in both files, or a metric is not finite on any clip.
     """
-    chosen = list(CATALOGUE) if metrics is None else select_metrics(metrics)
+    # Name asked for -> the metrics it stands for.
+    asked = {name: find_metrics(name) for name in metrics or ()}
+    wanted = {metric.name for found in asked.values() for metric in found}
+    chosen = [metric for metric in CATALOGUE if metrics is None or metric.name in wanted]
     _check_output(output, [samples_path, reference_path, m2s_path], force=force)
     with ExitStack() as stack:
         samples = stack.enter_context(open_clips(samples_path, "thunder.samples"))
@@ -91,13 +94,13 @@ def evaluate(
             with _put_up_with("m2s" in optional, reader, "m2s"):
                 reader.listen_with(m2s_path)
         skipped = {metric.name: reason for metric in chosen if (reason := reader.lacking(metric))}
-        _refuse_or_skip(skipped, metrics)
+        _refuse(asked, skipped)
         chosen = [metric for metric in chosen if metric.name not in skipped]
         table = _measure(chosen, reader, progress)
     if table.num_takes[1] == 1:
         single = {m.name: "needs at least two takes of a clip, found one" for m in chosen if "takes" in m.needs}
-        _refuse_or_skip(single, metrics)
         skipped |= single
+        _refuse(asked, skipped)
         chosen = [metric for metric in chosen if metric.name not in single]
     rows, left_out = [], {}
     for metric in chosen:
@@ -121,11 +124,11 @@ def _check_output(output: Path, inputs: list[Path | None], *, force: bool) -> No
     check_output(output, force=force)
 
 
-def _refuse_or_skip(reasons: dict[str, str], asked: Sequence[str] | None) -> None:
-    """What was asked for by name is refused; of the default metrics, those that can be computed are."""
-    if reasons and asked is not None:
-        name, reason = next(iter(reasons.items()))
-        raise ThunderError(f"metric {name}: {reason}")
+def _refuse(asked: dict[str, list[Metric]], skipped: dict[str, str]) -> None:
+    """Refuses a name none of whose metrics can be computed; of several, those that can be are."""
+    for name, found in asked.items():
+        if all(metric.name in skipped for metric in found):
+            raise ThunderError(f"metric {name}: {skipped[found[0].name]}")
 
 
 @contextmanager

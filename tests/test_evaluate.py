@@ -270,6 +270,17 @@ def test_without_a_reference_the_rest_is_measured_and_the_missing_is_named(folde
     assert "--reference dataset.h5" in err
 
 
+def test_metrics_asked_for_by_name_do_without_what_only_their_kin_need(folder: Path) -> None:
+    Path("dataset.h5").unlink()
+    code, _, err = run("--metrics", "jitter,s-div")
+    assert code == 0
+    assert set(values()) == {"s-div-upper", "s-div-lips", "jitter"}
+    assert "not computed: jitter-truth: needs the true motion" in err
+    code, _, err = run("--metrics", "jitter,jitter-truth", "--force")
+    assert code == 1
+    assert "metric jitter-truth: needs the true motion" in err
+
+
 def test_clips_that_the_reference_lacks_are_left_to_the_other_metrics(folder: Path) -> None:
     def rename(clip: Clip) -> Clip:
         return replace(takes_of(clip), id=clip.id if clip.id < "s2" else f"new_{clip.id}")
@@ -341,7 +352,7 @@ def _fps(fps: float) -> Callable[[Clip], Clip]:
         (["--metrics", "lvee"], takes_of, "metric 'lvee' is not known; wanted some of lve, lve-l2, mve"),
         (["--metrics", "lve,cer"], takes_of, "metric cer: needs the lip reader, which is not in this version"),
         (["--metrics", "ver"], takes_of, "metric ver: needs the lip reader, which is not in this version"),
-        (["--metrics", "m2s"], takes_of, "metric m2s-mel: needs a mesh-to-speech model; give --m2s"),
+        (["--metrics", "m2s"], takes_of, "metric m2s: needs a mesh-to-speech model; give --m2s"),
         ([], _fps(30.0), "samples.h5 has 30 fps, the reference 25; sample at the rate of the reference"),
         (
             [],
@@ -392,4 +403,4 @@ def test_a_head_without_the_region_says_which_it_has(folder: Path) -> None:
     bare = replace(head, regions={name: indices for name, indices in head.regions.items() if name != "upper_face"})
     sample_from(Path("dataset.h5"), Path("samples.h5"), takes_of, head=bare)
     with pytest.raises(ThunderError, match="no region 'upper_face'; it has lips, mouth"):
-        evaluate(Path("samples.h5"), Path("metrics.h5"), metrics=["s-div"])
+        evaluate(Path("samples.h5"), Path("metrics.h5"), metrics=["s-div-upper"])

@@ -4,7 +4,7 @@ A metric is one entry of `CATALOGUE`. Its formula is stated in full in the docst
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -156,22 +156,19 @@ CATALOGUE: tuple[Metric, ...] = (
 )
 
 
-def select_metrics(names: Sequence[str]) -> list[Metric]:
-    """The metrics of these names, in the order of the catalogue; `fdd` asks for `fdd` and `fdd-abs`.
+def find_metrics(name: str) -> list[Metric]:
+    """The metrics that a name asks for, in the order of the catalogue: `fdd` asks for `fdd` and `fdd-abs`.
 
     Raises:
         ThunderError: a name that is not known, or of a metric that this version does not compute yet.
     """
-    chosen: set[str] = set()
-    for name in names:
-        if name in _NOT_YET:
-            raise ThunderError(f"metric {name}: {_NOT_YET[name]}; leave it out of --metrics")
-        found = {metric.name for metric in CATALOGUE if metric.name == name or metric.name.startswith(f"{name}-")}
-        if not found:
-            known = ", ".join(metric.name for metric in CATALOGUE)
-            raise ThunderError(f"metric {name!r} is not known; wanted some of {known}")
-        chosen |= found
-    return [metric for metric in CATALOGUE if metric.name in chosen]
+    if name in _NOT_YET:
+        raise ThunderError(f"metric {name}: {_NOT_YET[name]}; leave it out of --metrics")
+    found = [metric for metric in CATALOGUE if metric.name == name or metric.name.startswith(f"{name}-")]
+    if not found:
+        known = ", ".join(metric.name for metric in CATALOGUE)
+        raise ThunderError(f"metric {name!r} is not known; wanted some of {known}")
+    return found
 
 
 def region_hash(indices: NDArray[np.integer]) -> str:
