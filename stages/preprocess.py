@@ -22,8 +22,8 @@ from stages.runtime.errors import Failure, ThunderError, summarise_failures
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 
-# Starting processes takes a second: not worth it for fewer recordings than this.
-_FEW_RECORDINGS = 16
+# Starting processes takes seconds: not worth it for fewer recordings than this.
+_FEW_RECORDINGS = 64
 # Frames that the basis of a displacement head is fitted to; faces change little from one frame to the next.
 _MAX_FRAMES_TO_FIT = 20_000
 
