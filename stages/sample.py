@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from stages.artifacts.clips import SAMPLE_RATE_HZ, Clip, open_clips, write_clips
+from stages.artifacts.clips import SAMPLE_RATE_HZ, SPLITS, Clip, open_clips, write_clips
 from stages.artifacts.files import check_output
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.log_mel import long_log_mel, loudness_gain
-from stages.audio.waveform import load_waveform, to_int16
+from stages.audio.waveform import is_silent, load_waveform, to_float, to_int16
 from stages.diffusion.long_motion import SamplingOptions, sample_long_motion
 from stages.heads.arkit import ARKIT_CURVES
 from stages.heads.head import build_head
@@ -107,6 +107,10 @@ def sample(
         judge, judged_head = load_mesh_to_speech(m2s, chosen_device)
         check_same_face(judged_head, record, judge.config.input, m2s)
     files = list(_find_sounds(inputs))
+    if dataset is not None and split is not None:
+        with open_clips(dataset, "thunder.dataset") as file:
+            if not file.ids(split):
+                raise ThunderError(f"{dataset}: no clip in split {split!r}; choose one of {', '.join(SPLITS)}")
     summary = SampleSummary(output, model_path, num_takes=config.takes)
     seeds = [seed + k for k in range(config.takes)]
     provenance = Provenance(
@@ -114,17 +118,20 @@ def sample(
     )
     with write_clips(output, "thunder.samples", record, provenance, force=force) as writer:
         for speech in _read_speeches(files, dataset, split, record, summary, progress):
-            waveform = torch.from_numpy(speech.waveform.astype("f4") / 32768).to(chosen_device)
+            samples = torch.from_numpy(speech.waveform).to(chosen_device)
+            waveform = samples.float() / 32768
             mel = long_log_mel(waveform * loudness_gain(waveform))
             num_frames = max(1, int(np.ceil(speech.duration_s * denoiser.config.fps - 1e-6)))
             motion = sample_long_motion(denoiser, mel, num_frames, seeds, options, progress)
             motion = _within_range(motion, record)
             score = None
             if judge is not None:
-                score = hear(judge, head, motion, denoiser.config.fps, torch.from_numpy(speech.waveform)).mel_error
+                score = hear(judge, head, motion, denoiser.config.fps, samples).mel_error
             writer.add(
-                Clip(
-                    **{**vars(speech), "fps": denoiser.config.fps, "motion": motion.cpu().numpy()},
+                replace(
+                    speech,
+                    fps=denoiser.config.fps,
+                    motion=motion.cpu().numpy(),
                     seed=np.array(seeds),
                     audio_consistency=None if score is None else score.cpu().numpy(),
                 )
@@ -192,23 +199,33 @@ def _read_speeches(
     if dataset is not None and split is not None:
         with open_clips(dataset, "thunder.dataset") as file:
             ids = file.ids(split)
-            if not ids:
-                raise ThunderError(f"{dataset}: no clip in split {split!r}")
             with progress(f"clips of {split}", total=len(ids)) as advance:
                 for clip_id in ids:
                     taken.add(clip_id)
-                    clip = file.read(clip_id)
-                    yield Clip(**{**vars(clip), "motion": nothing})
+                    try:
+                        clip = file.read(clip_id)
+                        _check_audible(to_float(clip.waveform), f"{dataset}: clip {clip_id}")
+                    except ThunderError as error:
+                        summary.failures.append(Failure(clip_id, str(error)))
+                    else:
+                        yield replace(clip, motion=nothing)
                     advance()
     for path in files:
         try:
-            waveform = to_int16(load_waveform(path))
+            waveform = load_waveform(path)
+            _check_audible(waveform, str(path))
         except ThunderError as error:
             reason = str(error).removeprefix(f"{path}: ")
             summary.failures.append(Failure(str(path), reason))
             continue
         clip_id = _unused_id(path.stem, taken)
-        yield Clip(clip_id, SAMPLE_RATE_HZ, waveform, nothing, transcript=_transcript_beside(path))
+        yield Clip(clip_id, SAMPLE_RATE_HZ, to_int16(waveform), nothing, transcript=_transcript_beside(path))
+
+
+def _check_audible(waveform: np.ndarray, where: str) -> None:
+    """Refuses a sound (S,) with nothing in it: an hour of closed mouth is not what anyone asks for."""
+    if is_silent(waveform):
+        raise ThunderError(f"{where}: silent from beginning to end; wanted speech, record it again")
 
 
 def _unused_id(stem: str, taken: set[str]) -> str:

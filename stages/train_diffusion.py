@@ -23,6 +23,9 @@ from stages.training.windows import WindowShape, draw_windows, window_at
 _MAX_VALIDATION_CLIPS = 32
 # Vertices of the whole face that the vertex term compares: enough to see every shape, few enough to be quick.
 _NUM_FACE_VERTICES = 400
+# Share of windows that may reach beyond their clip: sampling ends in such a window, and a corpus of sentences that are
+# hardly longer than one window would otherwise show few that follow another.
+_END_SHARE = 0.25
 # A feature is scaled by its own deviation but never magnified beyond this one.
 _SMALLEST_SCALE = 0.01
 
@@ -133,7 +136,7 @@ def train_diffusion(
     emotion, intensity, subject = _conditions_of(clips, network.config)
 
     def train_step(model: torch.nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-        batch = draw_windows(clips, shape, config.batch_size, generator)
+        batch = draw_windows(clips, shape, config.batch_size, generator, end_share=_END_SHARE)
         told = (x[batch.clip].to(chosen_device) for x in (emotion, intensity, subject))
         return model(batch.to(chosen_device), *told, generator)
 

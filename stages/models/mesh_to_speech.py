@@ -104,7 +104,8 @@ class MeshToSpeech(nn.Module):
         x = self.encode((visible - self.input_mean) / self.input_scale)  # (B, T, dim)
         x = change_rate(x, fps, UNIT_RATE_HZ, num_mel_frames // 2)  # (B, L / 2, dim)
         x = self.conformer(x)
-        voice = x.new_zeros(len(x), self.config.speaker_dim) if speaker is None else self.embed_speaker(speaker)
+        # An open voice is the zeros that training tells now and then, so that the model knows it.
+        voice = self.embed_speaker(x.new_zeros(len(x), 2 * NUM_BANDS) if speaker is None else speaker)
         mel = self.mel_head(torch.cat([x, voice[:, None].expand(-1, x.shape[1], -1)], dim=-1))  # (B, L, 80)
         return SpeechEstimate(mel, self.to_units(x), x)
 

@@ -65,11 +65,14 @@ def draw_windows(
     generator: torch.Generator,
     *,
     start_share: float = 0.15,
+    end_share: float = 0.0,
 ) -> WindowBatch:
     """Draws clips in proportion to their length, and a place in each.
 
     Args:
         start_share: share of windows put at the very start of their clip, where there is no context.
+        end_share: share of windows that may reach beyond the end of their clip by up to three quarters, as the last
+            window of a sampled clip does; what lies beyond is masked.
     """
     lengths = torch.tensor([len(clip.motion) for clip in clips], dtype=torch.float)
     chosen = torch.multinomial(lengths, batch_size, replacement=True, generator=generator)
@@ -77,7 +80,8 @@ def draw_windows(
     rows: list[tuple[Tensor, ...]] = []
     for index, (place, lot) in zip(chosen.tolist(), places.tolist(), strict=True):
         clip = clips[index]
-        last = len(clip.motion) - shape.num_frames
+        may_end = lot >= 1 - end_share
+        last = len(clip.motion) - (shape.num_frames // 4 if may_end else shape.num_frames)
         if last < shape.num_context or lot < start_share:
             start = 0
         else:
