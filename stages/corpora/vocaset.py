@@ -67,7 +67,9 @@ def read_vocaset(folder: Path, lips_path: Path | None = None) -> Corpus:
     audio_of = _nested(folder / "raw_audio_fixed.pkl", "subject -> sequence -> {sample_rate, audio}")
     templates = _read_templates(folder, num_vertices)
     texts = _read_texts(folder)
-    recordings, problems = [], []
+    recordings: list[Recording] = []
+    problems: list[Failure] = []
+    mute: list[str] = []
     for subject, sequence, split in _official({s: set(q) for s, q in rows_of.items()}):
         name = f"{subject}_{sequence}"
         rows = _frame_rows(rows_of[subject][sequence])
@@ -75,7 +77,7 @@ def read_vocaset(folder: Path, lips_path: Path | None = None) -> Corpus:
         if subject not in templates:
             problems.append(Failure(name, f"{folder / 'templates.pkl'} has no template of {subject}"))
         elif audio is None:
-            problems.append(Failure(name, f"{folder / 'raw_audio_fixed.pkl'} has no sound for it"))
+            mute.append(name)
         elif rows is None or not len(rows) or rows.min() < 0 or rows.max() >= num_rows:
             problems.append(
                 Failure(name, f"{folder / 'subj_seq_to_idx.pkl'} wanted rows of data_verts.npy, 0 to {num_rows - 1}")
@@ -84,7 +86,7 @@ def read_vocaset(folder: Path, lips_path: Path | None = None) -> Corpus:
             frames = partial(_frames_of_rows, vertices_path, rows)
             read = partial(_read_raw, name, frames, audio, texts.get((subject, sequence), ""))
             recordings.append(Recording(name, subject, split, read, frames, len(rows)))
-    return _corpus("vocaset", folder, lips_path, templates, recordings, problems)
+    return _corpus("vocaset", folder, lips_path, templates, recordings, problems, mute)
 
 
 def read_vocaset_processed(folder: Path, lips_path: Path | None = None) -> Corpus:
@@ -101,14 +103,16 @@ def read_vocaset_processed(folder: Path, lips_path: Path | None = None) -> Corpu
     templates = _read_templates(folder)
     num_vertices = len(next(iter(templates.values())))
     texts = _read_texts(folder)
-    recordings, problems = [], []
+    recordings: list[Recording] = []
+    problems: list[Failure] = []
+    mute: list[str] = []
     for subject, sequence, split in _official({s: set(q) for s, q in paths.items()}):
         name = f"{subject}_{sequence}"
         path, sound = paths[subject][sequence], folder / "wav" / f"{name}.wav"
         if subject not in templates:
             problems.append(Failure(name, f"{folder / 'templates.pkl'} has no template of {subject}"))
         elif not sound.exists():
-            problems.append(Failure(name, f"{sound} is missing"))
+            mute.append(name)
         else:
             try:
                 num_frames = len(_open_flat(path, num_vertices))
@@ -118,7 +122,7 @@ def read_vocaset_processed(folder: Path, lips_path: Path | None = None) -> Corpu
             frames = partial(_frames_of_file, path, num_vertices)
             read = partial(_read_processed, frames, sound, texts.get((subject, sequence), ""))
             recordings.append(Recording(name, subject, split, read, frames, num_frames))
-    return _corpus("vocaset-processed", folder, lips_path, templates, recordings, problems)
+    return _corpus("vocaset-processed", folder, lips_path, templates, recordings, problems, mute)
 
 
 def _official(sequences: Mapping[str, set[str]]) -> list[tuple[str, str, str]]:
@@ -140,8 +144,9 @@ def _corpus(
     templates: dict[str, NDArray[np.float32]],
     recordings: list[Recording],
     problems: list[Failure],
+    mute: list[str],
 ) -> Corpus:
-    if not recordings and not problems:
+    if not recordings and not problems and not mute:
         raise ThunderError(
             f"{folder}: no sequence of the official splits found; wanted subjects such as FaceTalk_170725_00137_TA "
             f"with sequences sentence01 to sentence40"
@@ -163,18 +168,19 @@ def _corpus(
         recordings,
         {s: t for s, t in templates.items() if s in used},
         problems,
-        _missing(recordings, problems),
+        _gaps({r.id for r in recordings} | {p.item for p in problems}, mute),
     )
 
 
-def _missing(recordings: list[Recording], problems: list[Failure]) -> list[str]:
-    """A remark on official sequences of which the folder knows nothing: the public download lacks some."""
-    found = {r.id for r in recordings} | {p.item for p in problems}
-    absent = [n for n in (f"{s}_sentence{k:02d}" for s, k in OFFICIAL_SPLITS) if n not in found]
-    if not absent:
-        return []
-    listed = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
-    return [f"{len(absent)} of {len(OFFICIAL_SPLITS)} sequences of the official splits are not there: {listed}"]
+def _gaps(found: set[str], mute: list[str]) -> list[str]:
+    """Remarks on official sequences that are absent or have no sound: the public download lacks some, and is used so."""
+    absent = [n for n in (f"{s}_sentence{k:02d}" for s, k in OFFICIAL_SPLITS) if n not in found and n not in mute]
+    remarks = []
+    for names, what in ((absent, "are not there"), (mute, "have no sound and are left out")):
+        if names:
+            listed = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            remarks.append(f"{len(names)} of {len(OFFICIAL_SPLITS)} sequences of the official splits {what}: {listed}")
+    return remarks
 
 
 def _nested(path: Path, wanted: str) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from stages.corpora.layout import LAYOUTS, open_corpus, recognise
+from stages.runtime.errors import ThunderError
+from tests.builders import small_head
+from tests.corpora.written import write_arkit_corpus, write_recording, write_vocaset, write_vocaset_processed
+
+
+def test_each_layout_is_recognised(tmp_path: Path) -> None:
+    write_arkit_corpus(tmp_path / "arkit", subjects=("ann",), clips=1)
+    write_recording(tmp_path / "flat", "a")
+    write_vocaset(tmp_path / "vocaset")
+    write_vocaset_processed(tmp_path / "processed")
+    found = [recognise(tmp_path / name) for name in ("arkit", "flat", "vocaset", "processed")]
+    assert found == ["arkit", "arkit", "vocaset", "vocaset-processed"]
+    assert set(found) == set(LAYOUTS)
+
+
+def test_a_download_that_lacks_a_file_is_still_vocaset(tmp_path: Path) -> None:
+    write_vocaset(tmp_path)
+    (tmp_path / "data_verts.npy").unlink()
+    assert recognise(tmp_path) == "vocaset"
+
+
+def test_an_unknown_folder_says_what_was_found_and_what_is_wanted(tmp_path: Path) -> None:
+    with pytest.raises(ThunderError, match=r"found an empty folder; wanted arkit: .*vocaset: .*vocaset-processed: "):
+        recognise(tmp_path)
+    for name in ("a.wav", "b.wav", "c.obj"):
+        (tmp_path / name).touch()
+    with pytest.raises(ThunderError, match=r"found 2 \.wav, 1 \.obj of 3 files"):
+        recognise(tmp_path)
+    with pytest.raises(ThunderError, match="no such folder"):
+        recognise(tmp_path / "missing")
+    with pytest.raises(ThunderError, match="a file, wanted the folder"):
+        recognise(tmp_path / "a.wav")
+
+
+def test_the_layout_can_be_named(tmp_path: Path) -> None:
+    write_recording(tmp_path / "ann", "a")
+    assert len(open_corpus(tmp_path, "arkit", head=small_head()).recordings) == 1
+    with pytest.raises(ThunderError, match=r"data_verts\.npy: no such file"):
+        open_corpus(tmp_path, "vocaset")
+    with pytest.raises(ThunderError, match="layout 'biwi' is not known; choose one of arkit"):
+        open_corpus(tmp_path, "biwi")
