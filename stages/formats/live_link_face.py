@@ -5,7 +5,7 @@
 
 A timecode is `HH:MM:SS:FF.mmm`: hours, minutes, seconds, frames, thousandths of a frame. The file does not say how many
 frames a second has. The reader takes the highest frame number seen plus one, and so the writer makes sure that the highest
-one occurs: a clip shorter than a second starts on the last frame of second 0.
+one and the step to the next second occur: a clip of a second or less starts on the last frame of second 0.
 
 Columns are matched by name, so their order and the case of their first letter do not matter. Numbers are written with nine
 significant digits: a float32 comes back bit for bit.
@@ -86,7 +86,7 @@ def write_live_link_face(path: Path, motion: NDArray[np.float32], fps: float) ->
 
 def _timecodes(num_frames: int, fps: float) -> list[str]:
     base = max(1, round(fps))
-    first = 0 if num_frames >= base else base - 1
+    first = 0 if num_frames > base else base - 1
     # Thousandths of a timecode frame, in whole numbers: no rounding can carry a frame past its second.
     ticks = np.round(np.arange(num_frames) * (1000 * base / fps)).astype(np.int64) + 1000 * first
     seconds, ticks = np.divmod(ticks, 1000 * base)
@@ -141,7 +141,8 @@ def _numbers(
     path: Path, frames: list[tuple[int, list[str]]], header: list[str], wanted: list[int]
 ) -> NDArray[np.float32]:
     try:
-        motion = np.array([[row[k] for k in wanted] for _, row in frames]).astype(np.float64).astype(np.float32)
+        with np.errstate(over="ignore"):  # reported below, with its line
+            motion = np.array([[row[k] for k in wanted] for _, row in frames]).astype(np.float64).astype(np.float32)
     except ValueError:
         motion = None
     if motion is not None and np.isfinite(motion).all():

@@ -26,7 +26,8 @@ def demo_speech() -> Performance:
     """The demo speech, the same samples each time."""
     import numpy as np
 
-    traits = "pitch 148 208\nformant 1 108 100 104\nformant 2 105 95 108\nformant 3 107 95 105\nflutter 5\nbreath 0 1 2 2 2 2 2 1"
+    formants = "formant 1 108 100 104\nformant 2 105 95 108\nformant 3 107 95 105"
+    traits = f"pitch 148 208\n{formants}\nflutter 5\nbreath 0 1 2 2 2 2 2 1"
     voice = Voice(accent="en-us", traits=traits, speed_up=1.06, words_per_minute=158, liveliness=62)
     setup = RecordingSetup(
         breathiness_db=-32,

@@ -65,7 +65,7 @@ def draw_face_style(rng: np.random.Generator) -> FaceStyle:
     """A person's habits, drawn at random."""
     spread = np.radians([3.2, 2.2, 1.5]) * np.exp(rng.normal(0, 0.3, 3))
     return FaceStyle(
-        blinks_per_minute=float(np.clip(np.exp(rng.normal(np.log(17), 0.4)), 7, 40)),
+        blinks_per_minute=float(np.clip(np.exp(rng.normal(np.log(17), 0.35)), 9, 38)),
         blink_s=float(rng.uniform(0.18, 0.30)),
         fixation_s=float(rng.uniform(0.5, 1.4)),
         gaze_spread=float(np.radians(rng.uniform(2.0, 6.0))),

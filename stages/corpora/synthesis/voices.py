@@ -37,6 +37,10 @@ _EMOTION_PROSODY: dict[str, tuple[float, float, float, float]] = {
     "surprised": (1.02, 1.14, 1.40, 1.5),
 }
 
+# The synthesiser has two ways of making sound: its own, by adding harmonics, and formant filters driven by four kinds of
+# glottal pulse (D. H. Klatt, "Software for a cascade/parallel formant synthesizer", 1980). Half of the speakers get each.
+_KLATT_SHARE = 0.5
+
 
 @dataclass(frozen=True)
 class Voice:
@@ -79,13 +83,15 @@ def draw_voice(rng: np.random.Generator) -> Voice:
     ]
     # A lengthening or shortening of stressed syllables, the same for all degrees of stress.
     lines += ["stressAdd " + " ".join([str(rng.integers(-15, 25))] * 8)]
+    if rng.random() < _KLATT_SHARE:
+        lines += [f"klatt {rng.integers(3, 7)}"]
     if rng.random() < 0.4:
         lines += ["breath 0 " + " ".join([str(rng.integers(1, 5))] * 7)]
     return Voice(
         accent=accent,
         traits="\n".join(lines),
         speed_up=speed_up,
-        words_per_minute=float(np.clip(rng.normal(162, 18), 125, 210)),
+        words_per_minute=float(np.clip(rng.normal(172, 26), 120, 240)),
         liveliness=float(np.clip(rng.normal(52, 14), 20, 90)),
     )
 

@@ -1,0 +1,128 @@
+"""`thunder synthesize`: what it leaves on disk, the same whatever the number of processes, and how it refuses."""
+
+import hashlib
+import json
+import wave
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from stages.formats.live_link_face import read_live_link_face
+from stages.runtime.errors import ThunderError
+from stages.synthesize import synthesize
+from thunder_cli.commands.synthesize import synthesize as command
+from thunder_cli.console import ThunderGroup
+
+
+def hashes(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("synthesize") / "corpus"
+    made = synthesize(folder, num_clips=7, num_subjects=3, seed=1)
+    assert (made.num_clips, made.num_subjects) == (7, 3)
+    return folder
+
+
+def test_a_corpus_is_a_folder_of_recordings(corpus):
+    assert sorted(p.name for p in corpus.iterdir()) == ["s000", "s001", "s002", "synthesis.json"]
+    stems = sorted(p.with_suffix("") for p in corpus.glob("*/*.wav"))
+    assert [p.relative_to(corpus).as_posix() for p in stems[:3]] == ["s000/0000", "s000/0001", "s000/0002"]
+    assert len(stems) == 7
+    for stem in stems:
+        with wave.open(str(stem) + ".wav") as file:
+            assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
+            waveform = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        motion, fps = read_live_link_face(stem.with_suffix(".csv"))
+        assert fps == 25
+        assert len(motion) / fps == pytest.approx(len(waveform) / 16000, abs=1e-6)
+        assert np.abs(waveform).max() > 1000
+        assert motion.std(axis=0).max() > 0.05
+        phones = json.loads((stem.parent / f"{stem.name}.phones.json").read_text())
+        assert phones[0]["start_s"] == 0
+        assert phones[-1]["end_s"] == pytest.approx(len(waveform) / 16000, abs=1e-3)
+        assert all(a["end_s"] == b["start_s"] for a, b in pairwise(phones))
+        facts = json.loads(stem.with_suffix(".json").read_text())
+        assert set(facts) == {"emotion", "intensity", "language"}
+        assert (facts["emotion"] == "neutral") == (facts["intensity"] == 0)
+        assert stem.with_suffix(".txt").read_text().strip()
+
+
+def test_one_seed_one_corpus_whatever_the_number_of_processes(corpus, tmp_path):
+    synthesize(tmp_path / "again", num_clips=7, num_subjects=3, seed=1, jobs=2)
+    assert hashes(corpus) == hashes(tmp_path / "again")
+    synthesize(tmp_path / "other", num_clips=7, num_subjects=3, seed=2)
+    assert hashes(corpus).keys() == hashes(tmp_path / "other").keys()
+    shared = [name for name, digest in hashes(tmp_path / "other").items() if hashes(corpus)[name] == digest]
+    assert not [name for name in shared if name.endswith((".wav", ".csv", ".txt"))]
+
+
+def test_hours_are_shared_among_subjects(tmp_path):
+    made = synthesize(tmp_path / "corpus", hours=0.02, num_subjects=4, fps=30)
+    assert made.duration_s == pytest.approx(72, rel=0.35)
+    assert all(len(list(folder.glob("*.wav"))) >= 2 for folder in (tmp_path / "corpus").glob("s*/"))
+
+
+def test_an_existing_folder_is_not_touched(tmp_path, corpus):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ThunderError, match="exists already"):
+        synthesize(tmp_path / "mine", num_clips=1)
+    with pytest.raises(ThunderError, match="not made by"):
+        synthesize(tmp_path / "mine", num_clips=1, force=True)
+    assert hashes(tmp_path / "mine").keys() == {"thesis.txt"}
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ThunderError, match="wanted a folder"):
+        synthesize(tmp_path / "file", num_clips=1)
+
+
+def test_force_replaces_a_corpus_and_an_empty_folder_is_free(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    synthesize(tmp_path / "corpus", num_clips=2, num_subjects=2)
+    first = hashes(tmp_path / "corpus")
+    synthesize(tmp_path / "corpus", num_clips=1, num_subjects=1, seed=9, force=True)
+    assert hashes(tmp_path / "corpus").keys() < first.keys()
+    assert [p.name for p in tmp_path.iterdir()] == ["corpus"]
+
+
+def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
+    def full_disk(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("stages.synthesize._write_wav", full_disk)
+    with pytest.raises(ThunderError, match="the disk is full"):
+        synthesize(tmp_path / "corpus", num_clips=2, num_subjects=1)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"hours": 1, "num_clips": 1}, {"hours": -1}, {"num_clips": 0}, {"num_clips": 1, "fps": 1000}]
+)
+def test_senseless_options_are_refused(tmp_path, options):
+    with pytest.raises(ThunderError, match="synthesize: "):
+        synthesize(tmp_path / "corpus", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_writes_a_corpus_and_says_what(tmp_path):
+    app = typer.Typer(cls=ThunderGroup)
+    app.command("synthesize")(command)
+    app.callback()(lambda: None)
+    arguments = ["synthesize", str(tmp_path / "c"), "--clips", "2", "--subjects", "2", "--jobs", "1", "--json"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["clips"] == 2
+    assert len(list((tmp_path / "c").glob("*/*.csv"))) == 2
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 1
+    assert "exists already" in refused.output
+    assert CliRunner().invoke(app, [*arguments, "--force", "--hours", "1"]).exit_code == 1
