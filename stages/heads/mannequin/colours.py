@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from stages.heads.mannequin import eyes, mouth
-from stages.heads.mannequin.brow_curves import brow_line
+from stages.heads.mannequin import brows, eyes, mouth
 from stages.heads.mannequin.mesh import Mesh
 from stages.heads.mannequin.places import smooth_step
 
 # sRGB, 0 .. 255
-SKIN, ROSE, LIP = (222, 174, 148), (214, 138, 118), (190, 104, 98)
-BROW, LASH, CAVITY = (92, 60, 44), (70, 44, 36), (62, 20, 20)
+SKIN, ROSE, LIP = (226, 180, 156), (216, 142, 124), (198, 118, 108)
+BROW, LASH, CAVITY = (104, 72, 54), (70, 44, 36), (62, 20, 20)
 SCLERA, IRIS, IRIS_EDGE, PUPIL = (240, 236, 230), (92, 122, 116), (38, 54, 54), (14, 12, 12)
+LIGHT = (250, 250, 248)
 TOOTH, GUM, TONGUE = (240, 232, 218), (190, 104, 102), (196, 100, 98)
 
 
@@ -33,18 +33,17 @@ def colour(mesh: Mesh) -> np.ndarray:
         q = np.stack([np.abs(p[:, 0]), p[:, 1], p[:, 2]], 1)
         return np.exp(-0.5 * (((q - np.array(centre)) / np.array(sigma)) ** 2).sum(1))
 
-    blend(0.42 * spot((40, -32, 78), (14, 11, 20)), ROSE)
-    blend(0.45 * spot((0, -39, 116), (12, 8, 14)), ROSE)
+    blend(0.36 * spot((41, -32, 78), (14, 11, 20)), ROSE)
+    blend(0.45 * spot((0, -36, 116), (12, 8, 14)), ROSE)
     blend(0.25 * spot((0, -104, 95), (14, 9, 14)), ROSE)
     for ear in (mesh.left_ear, mesh.mirror[mesh.left_ear]):
         blend(np.full(len(ear), 0.35), ROSE, ear)
-    blend(0.75 * spot((6.3, -47.5, 106), (2.6, 2.6, 4.0)), CAVITY)  # nostrils
+    blend(0.75 * spot((5.8, -45.5, 107), (2.6, 2.6, 4.0)), CAVITY)  # nostrils
 
-    x = np.abs(p[:, 0])
-    from_brow = (p[:, 1] - brow_line(x)) / (3.6 - 1.6 * smooth_step(30.0, 54.0, x))
-    brow = np.exp(-((from_brow**2) ** 1.3)) * smooth_step(8.0, 14.0, x) * smooth_step(56.0, 46.0, x) * (p[:, 2] > 40)
-    brow[len(mesh.skin) :] = 0
-    blend(0.85 * brow, BROW)
+    columns = np.arange(brows.COLUMNS) / (brows.COLUMNS - 1)
+    strength = np.array([0.45, 0.9, 0.9, 0.35])[:, None] * np.clip(0.35 + 6 * columns, 0, 1) * (1 - 0.5 * columns**4)
+    for brow in (mesh.left_brow, mesh.mirror[mesh.left_brow]):
+        blend(strength.ravel(), BROW, brow.ravel())
 
     red = mesh.mouth[mouth.BORDER : mouth.CONTACT + 2]
     strength = np.array([0.55, *([0.92] * (len(red) - 1))])
@@ -71,6 +70,10 @@ def colour(mesh: Mesh) -> np.ndarray:
             linear(PUPIL),
             np.where((angle < eyes.IRIS_ANGLE)[:, None], iris, linear(SCLERA)),
         )
+        # A painted light above the pupil, on the same side in both eyes: it makes them look alive.
+        arm = p[ball] - p[ball].mean(0)
+        off = np.hypot(arm[:, 0] + 2.7, arm[:, 1] - 3.3)
+        blend(0.9 * smooth_step(1.9, 0.9, off) * (arm[:, 2] > 0), LIGHT, ball)
     for row in (mesh.upper_teeth, mesh.lower_teeth):
         w = mesh.tooth[row][:, None]
         colours[row] = w * linear(TOOTH) + (1 - w) * linear(GUM)

@@ -38,13 +38,13 @@ def build_row(upper: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     p, outward = _arch(s, width, front, back)
     gap = (np.arange(ROW_COLUMNS) % 3 == 0).astype(float)
     middle = np.exp(-((s / 0.25) ** 2))
-    edge = (-72.4 + 1.2 * (1 - middle) * np.clip(np.abs(s) * 2, 0, 1)) if upper else (-73.4 - 0.5 * np.abs(s))
+    edge = (-70.6 + 1.2 * (1 - middle) * np.clip(np.abs(s) * 2, 0, 1)) if upper else (-71.6 - 0.5 * np.abs(s))
     up = 1.0 if upper else -1.0
-    crown = 9.0 if upper else 7.5
+    crown = 8.2 if upper else 7.0
     # offset outward and height above the biting edge (towards the gum)
     section = [
-        (-5.0, crown + 5.0),
-        (0.2, crown + 4.5),
+        (-5.0, crown + 2.2),
+        (0.2, crown + 2.0),
         (0.6, crown),
         (0.8, crown * 0.45),
         (0.3, 0.15),
@@ -63,7 +63,7 @@ def build_row(upper: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     grid = np.arange(PROFILE * ROW_COLUMNS).reshape(PROFILE, ROW_COLUMNS)
     flat = np.concatenate(points)
     faces = ring_faces(np.concatenate([grid, grid[:1]]), closed=False, points=flat)
-    ends = [_cap(grid[:, 0]), _cap(grid[:, -1])[:, ::-1]]
+    ends = [_cap(grid[:, 0])[:, ::-1], _cap(grid[:, -1])]
     faces = np.concatenate([faces, *ends])
     return flat, _outward(flat, faces), np.concatenate(tooth)
 
@@ -99,12 +99,12 @@ def build_tongue() -> tuple[np.ndarray, np.ndarray]:
     z = 46.0 + 34.5 * np.sin(f * np.pi / 2) ** 0.9
     half_width = 14.5 * np.sin(np.pi * np.clip(0.22 + 0.78 * f, 0, 1)) ** 0.55 * (1 - 0.12 * f)
     half_height = 5.4 * np.sin(np.pi * np.clip(0.22 + 0.78 * f, 0, 1)) ** 0.6
-    top = -79.0 + 1.2 * np.sin(f * np.pi) - 0.2 * f
+    top = -77.0 + 1.2 * np.sin(f * np.pi) - 0.2 * f
     groove = 0.8 * np.exp(-((np.cos(phi) / 0.25) ** 2)) * (np.sin(phi) > 0)
     x = half_width[:, None] * np.cos(phi)
     y = top[:, None] + half_height[:, None] * np.sin(phi) * np.where(np.sin(phi) > 0, 0.85, 1.0) - groove
     rings = np.stack([x, y, np.broadcast_to(z[:, None], x.shape)], -1).reshape(-1, 3)
-    points = np.concatenate([[[0.0, -79.0, 44.5]], rings, [[0.0, -79.4, 81.6]]])
+    points = np.concatenate([[[0.0, -77.0, 44.5]], rings, [[0.0, -77.4, 81.6]]])
     grid = 1 + np.arange(TONGUE_RINGS * TONGUE_COLUMNS).reshape(TONGUE_RINGS, TONGUE_COLUMNS)
     faces = np.concatenate(
         [

@@ -7,15 +7,16 @@ from stages.heads.mannequin import surface
 COLUMNS = 24
 NUM_RINGS = 12  # the first lies on the skin, the second is the root; the bowl's centre follows as one vertex
 
-_ROOT = np.array([70.0, -9.0, -9.0])  # near the tragus
-_TILT, _FLARE = np.radians(14.0), np.radians(27.0)
+_ROOT = np.array([75.0, -9.0, -9.0])  # near the tragus
+_LEAN = 0.10  # outward, as the head is wider above
+_TILT, _FLARE = np.radians(14.0), np.radians(24.0)
 
 
 def _frame() -> np.ndarray:
     """Rows: backward along the ear's plate, up along it, and out of it."""
     back = np.array([0.0, -np.sin(_TILT), -np.cos(_TILT)])
-    up = np.array([0.0, np.cos(_TILT), -np.sin(_TILT)])
-    side = np.array([1.0, 0.0, 0.0])
+    up = np.array([_LEAN, np.cos(_TILT), -np.sin(_TILT)])
+    side = np.array([1.0, -_LEAN, 0.0])
     flared_back = np.cos(_FLARE) * back + np.sin(_FLARE) * side
     out = np.cos(_FLARE) * side - np.sin(_FLARE) * back
     return np.stack([flared_back, up, out])
@@ -36,11 +37,13 @@ def build() -> np.ndarray:
     a_centre, b_centre = 9.0, -4.0
 
     def inside(scale: float, height: np.ndarray) -> np.ndarray:
-        a = a_centre + (a_outline - a_centre) * scale
+        # The bowl lies forward of the middle of the plate, over the root.
+        a = a_centre - 5.5 * np.clip(1 - scale, 0, None) + (a_outline - a_centre) * scale
         b = b_centre + (b_outline - b_centre) * scale
-        return np.stack([a, b, height], -1)
+        return np.stack([a, b, height + lift], -1)
 
     wide = back**0.7
+    lift = 3.5 * front**0.5 * sin.clip(0) + 0.8 * front  # clear of the temple
     rim_height = 5.5 + 1.2 * sin.clip(0) - 2.0 * front - 1.5 * low
     tragus = np.exp(-0.5 * (((beta - np.pi * 1.03) / 0.33) ** 2))
     antitragus = np.exp(-0.5 * (((beta - np.pi * 1.45) / 0.3) ** 2))
@@ -52,11 +55,11 @@ def build() -> np.ndarray:
             inside(1.03, 3.4 - 1.4 * front),
             inside(1.0, rim_height),
             inside(0.90, rim_height + 0.6 - 1.6 * front + 2.4 * tragus),
-            inside(0.80, rim_height - 2.3 + 2.0 * lobe + 3.6 * tragus),
-            inside(0.67, 3.4 + 1.8 * antihelix + 1.0 * antitragus + 3.0 * tragus + 0.8 * lobe),
+            inside(0.80, rim_height - 3.0 + 2.0 * lobe + 3.6 * tragus),
+            inside(0.67, 3.0 + 2.6 * antihelix + 1.0 * antitragus + 3.0 * tragus + 0.8 * lobe),
             inside(0.54, 2.0 + 2.2 * antihelix + 2.4 * antitragus + 0.6 * tragus),
-            inside(0.40, -1.6 + 1.5 * antihelix),
-            inside(0.22, np.full_like(beta, -4.0)),
+            inside(0.40, -0.6 + 1.2 * antihelix),
+            inside(0.22, np.full_like(beta, -2.8)),
         ]
     )
     ear = _ROOT + local @ _frame()
@@ -69,5 +72,15 @@ def build() -> np.ndarray:
         start[:, 0] = 0.0
         rings.append(surface.cast(start, np.array([1.0, 0.0, 0.0]), 110.0, 30.0, 80))
     behind = 0.5 * rings[1] + 0.5 * ear[0] + np.array([-1.0, 0.0, 0.0]) * (2.0 * wide)[:, None]
-    centre = _ROOT + np.array([[a_centre - 2.0, b_centre - 1.0, -5.0]]) @ _frame()
-    return np.concatenate([np.concatenate([rings[0][None], rings[1][None], behind[None], ear]).reshape(-1, 3), centre])
+    centre = _ROOT + np.array([[a_centre - 5.0, b_centre, -3.4]]) @ _frame()
+    grid = _soften(np.concatenate([np.stack([*rings, behind]), ear]))
+    return np.concatenate([grid.reshape(-1, 3), centre])
+
+
+def _soften(grid: np.ndarray) -> np.ndarray:
+    """Rounds the ear's ridges; the ring on the skin and the root stay."""
+    for _ in range(1):
+        across = 0.5 * (grid[:-2] + grid[2:])[1:]
+        along = 0.5 * (np.roll(grid, 1, axis=1) + np.roll(grid, -1, axis=1))[2:-1]
+        grid[2:-1] += 0.3 * (0.5 * (across + along) - grid[2:-1])
+    return grid

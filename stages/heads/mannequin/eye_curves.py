@@ -17,8 +17,8 @@ def eye_curves(places: Places) -> dict[str, np.ndarray]:
         "eyeBlink": _blink(places),
         "eyeSquint": _lids(places, -1.6 * middle, 2.9 * middle, cheek=2.6),
         "eyeWide": _lids(places, 2.6 * middle**0.7, -0.9 * middle, brow=1.2),
-        "eyeLookDown": _lids(places, -4.4 * middle, -1.6 * middle) + _turn(places, GAZE, 0),
-        "eyeLookUp": _lids(places, 2.4 * middle**0.8, 1.0 * middle) + _turn(places, -GAZE, 0),
+        "eyeLookDown": _lids(places, -6.0 * middle, -1.8 * middle) + _turn(places, GAZE, 0),
+        "eyeLookUp": _lids(places, 4.4 * middle**0.8, 1.4 * middle) + _turn(places, -GAZE, 0),
         "eyeLookIn": _lids(places, 0 * t, 0 * t, sideways=-0.9) + _turn(places, -GAZE, 1),
         "eyeLookOut": _lids(places, 0 * t, 0 * t, sideways=0.9) + _turn(places, GAZE, 1),
     }

@@ -11,15 +11,15 @@ NUM_SKIN = 8  # rings outside the margin
 MARGIN = NUM_SKIN  # outer edge of the lid's rim
 NUM_RINGS = NUM_SKIN + 3  # + margin, inner edge, hidden fold behind the lid
 
-INNER_X, OUTER_X = -13.9, 13.4
+INNER_X, OUTER_X = -15.2, 14.8
 _T = np.array([-1.0, -0.85, -0.6, -0.25, 0.15, 0.5, 0.8, 1.0])
-_UPPER = np.array([-1.6, 1.0, 3.7, 5.3, 5.5, 4.6, 2.6, 0.5])
-_LOWER = np.array([-1.6, -2.7, -3.9, -5.1, -5.7, -5.0, -2.6, 0.5])
-_CLOSED = np.array([-1.6, -2.2, -3.0, -3.9, -4.2, -3.6, -1.8, 0.5])
+_UPPER = np.array([-1.8, 1.2, 4.3, 6.0, 6.2, 5.3, 3.1, 0.7])
+_LOWER = np.array([-1.8, -3.0, -4.4, -5.9, -6.5, -5.6, -2.9, 0.7])
+_CLOSED = np.array([-1.8, -2.4, -3.4, -4.5, -4.8, -4.1, -2.0, 0.7])
 
-IRIS_ANGLE, PUPIL_ANGLE = np.radians(22.5), np.radians(9.6)
+IRIS_ANGLE, PUPIL_ANGLE = np.radians(24.0), np.radians(10.6)
 BALL_COLUMNS = 24
-BALL_ANGLES = np.radians([4.5, 9.0, 10.2, 14.0, 18.0, 21.6, 23.4, 30.0, 42.0, 58.0, 80.0, 120.0])
+BALL_ANGLES = np.radians([5.0, 10.0, 11.0, 14.5, 18.5, 23.0, 24.6, 31.0, 42.0, 58.0, 80.0, 120.0])
 
 
 def lid_parameter() -> tuple[np.ndarray, np.ndarray]:
@@ -53,12 +53,11 @@ def build_lids() -> np.ndarray:
     x, y = _x_of(t), np.where(side >= 0, catmull_rom(t, _T, _UPPER), catmull_rom(t, _T, _LOWER))
     margin = on_sphere(x, y, EYE_RADIUS + LID_THICKNESS)
     angle = 2 * np.pi * np.arange(COLUMNS) / COLUMNS
-    outer_x = 1.0 + np.where(np.cos(angle) > 0, 22.0, 22.0) * np.cos(angle)
-    outer_y = 1.5 + np.where(np.sin(angle) > 0, 18.5, 18.5) * np.sin(angle)
+    outer_x = 1.0 + 22.5 * np.cos(angle)
+    outer_y = np.where(np.sin(angle) > 0, 16.0, 18.5) * np.sin(angle)  # the brow is above
     f = ((np.arange(NUM_SKIN, 0, -1) / NUM_SKIN) ** 1.45)[:, None]
     skin_x, skin_y = x * (1 - f) + outer_x * f + EYE_CENTRE[0], y * (1 - f) + outer_y * f + EYE_CENTRE[1]
-    start = np.stack([skin_x, skin_y, np.zeros_like(skin_x)], -1).reshape(-1, 3)
-    skin = surface.cast(start, np.array([0.0, 0.0, 1.0]), 130.0, 20.0, 80).reshape(NUM_SKIN, COLUMNS, 3)
+    skin = surface.front(skin_x, skin_y)
     # Next to the opening the lids hug the ball; further out they melt into the face.
     hug = np.clip(1.15 - 1.5 * f, 0.0, 1.0)
     hug = (hug**2 * (3 - 2 * hug))[..., None]

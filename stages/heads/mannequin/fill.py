@@ -18,7 +18,7 @@ _RELAXATIONS = 14
 def spacing(p: np.ndarray) -> np.ndarray:
     """Wanted distance between neighbouring vertices at points (..., 3), mm."""
     coarse = (
-        6.4 + 9.5 * np.clip((55.0 - p[..., 2]) / 90.0, 0.0, 1.0) + 2.0 * np.clip((p[..., 1] - 40.0) / 50.0, 0.0, 1.0)
+        6.9 + 7.5 * np.clip((55.0 - p[..., 2]) / 90.0, 0.0, 1.0) + 2.0 * np.clip((p[..., 1] - 40.0) / 50.0, 0.0, 1.0)
     )
     nose = np.array([0.0, -40.0, 108.0])
     near_nose = np.linalg.norm((p - nose) / np.array([1.0, 0.85, 1.3]), axis=-1)
@@ -178,7 +178,7 @@ def _smooth(points: np.ndarray, faces: np.ndarray, free: np.ndarray, along_middl
 
 
 def build(
-    mouth_ring: np.ndarray, eye_ring: np.ndarray, ear_ring: np.ndarray
+    mouth_ring: np.ndarray, eye_ring: np.ndarray, ear_ring: np.ndarray, brow: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fills the left half of the skin.
 
@@ -186,9 +186,10 @@ def build(
         mouth_ring: (M, 3) outer ring of the mouth, from the middle above to the middle below.
         eye_ring: (E, 3) closed outer ring of the lids.
         ear_ring: (R, 3) closed ring on the skin round the ear.
+        brow: (B, 3) vertices of the brow.
 
     Returns:
-        points: (N, 3), the three rings first in the order given, then the rest.
+        points: (N, 3), rings and brow first in the order given, then the rest.
         faces: (F, 3), outward.
         on_middle: (N,) vertices on the plane of symmetry.
     """
@@ -199,7 +200,7 @@ def build(
     ends = np.stack([neck[0], neck[-1]])
     middle = np.concatenate([_walk(np.concatenate([above, behind[1:]])), _walk(below)])
     middle[:, 0] = 0.0
-    rings = np.concatenate([mouth_ring, eye_ring, ear_ring])
+    rings = np.concatenate([mouth_ring, eye_ring, ear_ring, brow])
     fixed = np.concatenate([rings, middle, ends, _walk(neck)])
     num_rings = len(rings)
     holes = [mouth_ring, eye_ring, ear_ring]

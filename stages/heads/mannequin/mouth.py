@@ -19,22 +19,15 @@ BORDER = NUM_SKIN  # the edge of the red
 CONTACT = BORDER + NUM_RED  # where the lips touch
 NUM_RINGS = CONTACT + 1 + NUM_INNER
 
-CORNER_X, CORNER_Y = 24.5, -70.2
+CORNER_X, CORNER_Y = 25.0, -68.2
 _T = np.array([0.0, 0.1, 0.22, 0.4, 0.6, 0.8, 0.92, 1.0])
-_UPPER_HEIGHT = np.array([6.3, 7.0, 7.8, 6.9, 5.1, 2.9, 1.2, 0.0])
-_LOWER_HEIGHT = np.array([8.6, 8.7, 8.6, 7.8, 6.2, 3.8, 1.7, 0.0])
-
-
-def _front_of_skin(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(..., 3) points of the skin seen from the front at (x, y)."""
-    start = np.stack([x, y, np.zeros_like(x)], -1)
-    hit = surface.cast(start.reshape(-1, 3), np.array([0.0, 0.0, 1.0]), 135.0, 20.0, 80)
-    return hit.reshape(start.shape)
+_UPPER_HEIGHT = np.array([6.6, 7.3, 8.1, 7.1, 5.2, 2.9, 1.2, 0.0])
+_LOWER_HEIGHT = np.array([9.4, 9.5, 9.3, 8.3, 6.4, 3.8, 1.7, 0.0])
 
 
 def lip_line(t: np.ndarray) -> np.ndarray:
     """Height of the closed slit at t = x / corner, in mm: a small tubercle at the middle, corners a little raised."""
-    return CORNER_Y - 0.9 - 0.8 * np.exp(-((t / 0.2) ** 2)) + 0.9 * t**3
+    return CORNER_Y - 0.9 - 0.8 * np.exp(-((t / 0.2) ** 2)) + 1.8 * t**3
 
 
 def build() -> np.ndarray:
@@ -47,13 +40,13 @@ def build() -> np.ndarray:
     corner = np.arange(COLUMNS) == QUARTER
 
     height = np.where(is_upper, catmull_rom(t, _T, _UPPER_HEIGHT), -catmull_rom(t, _T, _LOWER_HEIGHT))
-    border = _front_of_skin(CORNER_X * t + 1.3 * t**6, lip_line(t) + height)
+    border = surface.front(CORNER_X * t + 1.3 * t**6, lip_line(t) + height)
 
-    contact = _front_of_skin(CORNER_X * t, lip_line(t))
-    contact[:, 2] += 2.6 * (1 - t**2) - 2.2 * t**4
+    contact = surface.front(CORNER_X * t, lip_line(t))
+    contact[:, 2] += 1.0 * (1 - t**2) - 2.2 * t**4
     contact[:, 1] += np.where(corner, 0.0, side * GAP / 2)
 
-    fullness = np.where(is_upper, 2.6, 3.6) * np.clip(1 - t**2, 0.0, 1.0) ** 0.8
+    fullness = np.where(is_upper, 2.4, 3.1) * np.clip(1 - t**2, 0.0, 1.0) ** 0.8
     across = contact - border
     handle_a = border + 0.22 * across + np.array([0.0, 0.0, 1.0]) * (0.75 * fullness)[:, None]
     handle_b = contact - 0.10 * across * np.array([1.0, 1.0, 0.0]) + np.array([0, 0, 1.0]) * (1.15 * fullness)[:, None]
@@ -67,7 +60,7 @@ def build() -> np.ndarray:
     outer_y = np.where(is_upper, CORNER_Y - 3 + 20.5 * np.sin(alpha), CORNER_Y - 3 + 27.0 * np.sin(alpha))
     outer_x[[0, -1]] = 0.0
     f = ((np.arange(NUM_SKIN, 0, -1) / NUM_SKIN) ** 1.25)[:, None]
-    skin = _front_of_skin(border[:, 0] * (1 - f) + outer_x * f, border[:, 1] * (1 - f) + outer_y * f)
+    skin = surface.front(border[:, 0] * (1 - f) + outer_x * f, border[:, 1] * (1 - f) + outer_y * f)
 
     points = np.concatenate([skin, border[None], red, contact[None], _cavity(contact, alpha, side * ~corner)])
     points[:, [0, -1], 0] = 0.0
@@ -76,19 +69,20 @@ def build() -> np.ndarray:
 
 def _cavity(contact: np.ndarray, alpha: np.ndarray, side: np.ndarray) -> np.ndarray:
     """(NUM_INNER, COLUMNS, 3) rings from the slit inward: inner lips, the pocket before the gums, and the throat."""
-    slit = contact + np.stack([-0.02 * contact[:, 0], 0.0 * side, np.full_like(side, -2.0)], -1)
-    inner_lip = contact + np.stack([-0.02 * contact[:, 0], 1.3 * side, np.full_like(side, -4.2)], -1)
+    # The slit slants, so that nobody looks through it.
+    slit = contact + np.stack([-0.02 * contact[:, 0], np.full_like(side, -0.7), np.full_like(side, -2.0)], -1)
+    inner_lip = contact + np.stack([-0.02 * contact[:, 0], 1.3 * side - 0.7, np.full_like(side, -4.2)], -1)
     rings = [slit, inner_lip]
     # half width, rise above and fall below the slit, z at the middle and at the side
     for half_width, up, down, z_middle, z_side in (
-        (25.0, 5.5, 5.5, 93.8, 77.0),
-        (28.0, 11.0, 11.0, 93.0, 72.0),
-        (31.0, 15.5, 15.5, 84.0, 62.0),
-        (29.0, 15.0, 15.5, 58.0, 50.0),
+        (25.0, 5.5, 5.5, 93.6, 77.0),
+        (28.5, 12.5, 12.8, 92.2, 72.0),
+        (31.5, 16.5, 17.0, 84.5, 62.0),
+        (30.0, 15.0, 16.5, 56.0, 48.0),
         (16.0, 9.0, 10.0, 40.0, 40.0),
     ):
-        x = half_width * np.cos(alpha)
-        y = CORNER_Y - 1.5 + np.where(alpha > 0, up, down) * np.sin(alpha)
+        x = half_width * np.abs(np.cos(alpha)) ** 0.8
+        y = CORNER_Y - 1.5 + np.where(alpha > 0, up, down) * np.sign(alpha) * np.abs(np.sin(alpha)) ** 0.8
         z = z_middle + (z_side - z_middle) * (x / half_width) ** 2
         rings.append(np.stack([x, y, z], -1))
     return np.stack(rings)

@@ -52,8 +52,8 @@ def _corner(t: np.ndarray, reach: float = 0.5) -> np.ndarray:
 def _funnel(places: Places) -> np.ndarray:
     t, side, x = places.t, places.side, places.t * mouth.CORNER_X
     arch = np.sqrt(np.clip(1 - t**2, 0, 1))
-    contact = vectors(-0.36 * x, np.where(side > 0, 4.6, -6.4) * arch, 7.5 - 2.5 * t**2)
-    border = vectors(-0.24 * x, np.where(side > 0, 3.4, -5.6) * arch, 4.0 - 0.5 * t**2)
+    contact = vectors(-0.44 * x, np.where(side > 0, 4.8, -6.4) * arch, 7.5 - 2.5 * t**2)
+    border = vectors(-0.33 * x, np.where(side > 0, 3.4, -5.6) * arch, 4.0 - 0.5 * t**2)
     return places.move_lips(border, contact)
 
 
@@ -76,8 +76,8 @@ def _smile(places: Places) -> np.ndarray:
     corner, share = _corner(t, 0.42), _left_share(t)
     contact = vectors(6.8 * corner, 7.6 * corner - 0.5 * share * (1 - corner), -4.6 * corner - 0.9 * share)
     border = contact + vectors(0 * t, -side * 0.9 * share * (1 - corner), -0.3 * share)
-    cheek = places.near((41, -33, 78), 9.0)
-    fold = places.near((35, -52, 84), 4.0)
+    cheek = places.near((41, -33, 80), 9.0)
+    fold = places.near((35, -50, 86), 4.0)
     pulls = [(cheek, np.array([1.6, 4.4, 3.2])), (fold, np.array([4.2, 5.4, 1.0]))]
     return places.move_lips(border, contact, pulls)
 
@@ -86,14 +86,14 @@ def _frown(places: Places) -> np.ndarray:
     t = places.t
     corner = _corner(t, 0.40)
     contact = vectors(0.8 * corner, -7.0 * corner, -1.6 * corner)
-    chin = places.near((12, -99, 96), 6.0)
+    chin = places.near((12, -97, 96), 6.0)
     return places.move_lips(contact, contact, [(chin, np.array([0.0, 1.0, 0.4]))])
 
 
 def _dimple(places: Places) -> np.ndarray:
     t = places.t
     corner = _corner(t, 0.36)
-    contact = vectors(4.6 * corner, 1.6 * corner, -5.4 * corner)
+    contact = vectors(5.2 * corner, 1.8 * corner, -5.8 * corner)
     return places.move_lips(contact * np.array([0.9, 1, 0.9]), contact)
 
 
@@ -108,7 +108,7 @@ def _stretch(places: Places) -> np.ndarray:
 def _roll_lower(places: Places) -> np.ndarray:
     t, lower = places.t, places.side < 0
     arch = np.clip(1 - np.abs(t) ** 3, 0, 1) * lower
-    contact = vectors(0 * t, -0.6 * arch, -5.2 * arch)
+    contact = vectors(0 * t, 1.0 * arch, -5.2 * arch)
     border = vectors(0 * t, 5.6 * arch * (1 - 0.3 * t**2), -2.6 * arch)
     return places.move_lips(border, contact, in_the_red=vectors(0 * t, 1.0 * arch, -1.4 * arch))
 
@@ -126,7 +126,7 @@ def _shrug_lower(places: Places) -> np.ndarray:
     arch = np.clip(1 - t**2, 0, 1)
     contact = vectors(0 * t, 4.2 * arch, np.where(side > 0, 2.2, 3.2) * arch)
     border = vectors(0 * t, np.where(side > 0, 3.2, 5.2) * arch, np.where(side > 0, 1.0, 3.4) * arch)
-    chin = places.near((0, -102, 97), 9.0)
+    chin = places.near((0, -99, 97), 9.0)
     return places.move_lips(border, contact, [(chin, np.array([0.0, 4.6, 0.8]))])
 
 
@@ -158,14 +158,14 @@ def _lower_down(places: Places) -> np.ndarray:
     return places.move_lips(
         vectors(0.6 * pull, -6.4 * pull, 0.2 * pull),
         vectors(0.9 * pull, -8.0 * pull, 0.2 * pull),
-        [(places.near((10, -101, 96), 5.0), np.array([0.3, -1.6, -0.2]))],
+        [(places.near((10, -98, 96), 5.0), np.array([0.3, -1.6, -0.2]))],
     )
 
 
 def _upper_up(places: Places) -> np.ndarray:
     t, upper = places.t, places.side > 0
     pull = _window(t) * upper
-    wing = places.near((17, -46, 97), 3.5)
+    wing = places.near((17, -43, 97), 3.5)
     return places.move_lips(
         vectors(0.6 * pull, 5.0 * pull, -0.4 * pull),
         vectors(0.9 * pull, 6.8 * pull, -0.6 * pull),
@@ -185,10 +185,10 @@ def _tongue_out(places: Places, opened: np.ndarray) -> np.ndarray:
     root, tip = p[:, 2].min(), p[:, 2].max()
     along = (p[:, 2] - root) / (tip - root)
     out = smooth_step(0.15, 1.0, along)
-    middle_y = -79.0
-    target_z = p[:, 2] + 36.0 * along**1.4
+    middle_y = -77.0
+    target_z = p[:, 2] + 43.0 * along**1.4
     middle = middle_y + room * opened[mesh.tongue, 1] * along + 9.2 * smooth_step(0.3, 0.75, along)
-    middle -= 7.0 * smooth_step(0.72, 1.0, along)
+    middle -= 8.0 * smooth_step(0.72, 1.0, along)
     thinner = 1 - 0.42 * out
     target_y = middle + (p[:, 1] - middle_y) * thinner
     displacement[mesh.tongue] = vectors(-0.05 * p[:, 0] * out, target_y - p[:, 1], target_z - p[:, 2])

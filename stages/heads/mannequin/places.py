@@ -53,6 +53,8 @@ class Places:
             is_far[lids[3:]] = True
         is_far[mesh.mouth[mouth.CONTACT + 4 :]] = True
         is_far[mesh.throat] = True
+        nose = (np.abs(p[:, 0]) < 17) & (p[:, 1] > -45) & (p[:, 2] > 96) | (np.abs(p[:, 0]) < 8) & (p[:, 1] > -49)
+        is_far |= nose
         values = {
             "energy": bending_energy(p, skin_faces),
             "lips": lips,

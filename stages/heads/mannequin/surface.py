@@ -7,28 +7,28 @@ Numbers follow the proportions of an adult head 230 mm tall, 150 mm wide and 195
 
 import numpy as np
 
-EYE_CENTRE = np.array([31.5, 0.0, 68.5])
-EYE_RADIUS = 16.0
+EYE_CENTRE = np.array([32.0, 0.0, 66.5])
+EYE_RADIUS = 18.0
 LID_THICKNESS = 1.5
-NECK_BOTTOM = -188.0
+NECK_BOTTOM = -172.0
 HEAD_CENTRE = np.array([0.0, -6.0, 8.0])
 
 # Horizontal sections of the face: height, half width, front, exponent of the superellipse.
 _SECTIONS = np.array(
     [
         # y, half width, front z, exponent
-        [-135.0, 30.0, 84.0, 1.95],
-        [-116.0, 39.0, 91.5, 1.95],
-        [-104.0, 44.5, 94.0, 1.95],
-        [-90.0, 50.0, 93.0, 2.0],
-        [-72.0, 56.0, 96.0, 2.05],
-        [-56.0, 60.5, 97.0, 2.12],
-        [-44.0, 63.0, 95.5, 2.2],
-        [-22.0, 66.0, 93.5, 2.35],
-        [0.0, 67.0, 93.0, 2.45],
-        [20.0, 68.0, 96.0, 2.45],
-        [40.0, 69.0, 97.0, 2.4],
-        [64.0, 66.0, 91.0, 2.3],
+        [-135.0, 30.0, 83.0, 1.95],
+        [-114.0, 39.0, 90.0, 1.95],
+        [-103.0, 45.5, 94.0, 2.0],
+        [-88.0, 52.0, 95.5, 2.05],
+        [-70.0, 58.5, 98.5, 2.1],
+        [-55.0, 63.0, 98.5, 2.15],
+        [-42.0, 67.0, 97.0, 2.2],
+        [-22.0, 70.0, 95.0, 2.35],
+        [0.0, 70.5, 94.0, 2.45],
+        [20.0, 71.5, 96.5, 2.4],
+        [40.0, 71.5, 96.5, 2.35],
+        [64.0, 67.5, 90.0, 2.25],
         [95.0, 52.0, 72.0, 2.2],
         [125.0, 30.0, 40.0, 2.1],
     ]
@@ -87,16 +87,16 @@ def _face_mass(p: np.ndarray) -> np.ndarray:
     size = np.hypot(p[..., 0], z)
     loft = size * (1.0 - 1.0 / np.maximum(rho, 1e-3))
     # The jaw: everything below the plane through the chin and the angles of the jaw is cut away, with a round edge.
-    jaw_plane = (p - np.array([0.0, -118.5, 84.0])) @ np.array([0.0, -0.886, -0.464])
+    jaw_plane = (p - np.array([0.0, -114.5, 84.0])) @ np.array([0.0, -0.886, -0.464])
     under_crown = p[..., 1] - 78.0  # the cranium closes the top
-    return _soft_max(_soft_max(np.clip(loft, -40.0, None), jaw_plane, 15.0), under_crown, 40.0)
+    return _soft_max(_soft_max(np.clip(loft, -40.0, None), jaw_plane, 19.0), under_crown, 40.0)
 
 
 def _neck(p: np.ndarray) -> np.ndarray:
-    t = np.clip((p[..., 1] + 190.0) / 110.0, 0.0, 1.4)  # 0 at the bottom, 1 below the skull
-    flare = np.exp(-((p[..., 1] + 200.0) / 30.0).clip(0))
+    t = np.clip((p[..., 1] + 175.0) / 95.0, 0.0, 1.4)  # 0 at the bottom, 1 below the skull
+    flare = np.exp(-((p[..., 1] + 184.0) / 30.0).clip(0))
     centre_z = -25.0 + 9.0 * t
-    rho = np.hypot(p[..., 0] / (51.0 + 13.0 * flare), (p[..., 2] - centre_z) / (52.0 + 8.0 * flare))
+    rho = np.hypot(p[..., 0] / (47.5 + 13.0 * flare), (p[..., 2] - centre_z) / (49.5 + 8.0 * flare))
     size = np.hypot(p[..., 0], p[..., 2] - centre_z)
     tube = size * (1.0 - 1.0 / np.maximum(rho, 1e-3))
     return _soft_max(np.clip(tube, -30.0, None), p[..., 1] + 40.0, 20.0)
@@ -113,19 +113,19 @@ def field(points: np.ndarray) -> np.ndarray:
     """
     p = np.array(points, dtype=float)
     p[..., 0] = np.sqrt(p[..., 0] ** 2 + 0.3)  # |x| without a crease at the middle
-    d = _soft_min(_ellipsoid(p, (0, 27, -4), (74.5, 88, 96), 2.15), _face_mass(p), 22.0)
-    d = _soft_min(d, _neck(p), 22.0)
+    d = _soft_min(_ellipsoid(p, (0, 27, -4), (75, 88, 96), 2.12), _face_mass(p), 22.0)
+    d = _soft_min(d, _neck(p), 28.0)
 
     # Soft accents of bone and flesh; positive heights raise the skin.
     for height, centre, sigma in _ACCENTS:
         d = d - height * _bump(p, centre, sigma)
 
-    nose = _capsule(p, (0, 8, 89), (0, -34, 112.5), 5.5, 7.6)
-    nose = _soft_min(nose, _ellipsoid(p, (0, -38, 112.0), (9.2, 8.2, 9.0)), 5.0)
-    nose = _soft_min(nose, _ellipsoid(p, (11.2, -41.5, 101.5), (6.3, 6.6, 9.5)), 5.0)
-    nose = _soft_min(nose, _capsule(p, (0, -44, 111), (0, -49, 99), 4.2, 5.0), 4.0)
-    d = _soft_min(d, nose, 9.0)
-    d = _soft_max(d, -_ellipsoid(p, (6.0, -49.0, 107.0), (3.1, 4.6, 5.4)), 2.5)
+    nose = _capsule(p, (0, 7, 89.5), (0, -32.5, 111.0), 5.6, 7.6)
+    nose = _soft_min(nose, _ellipsoid(p, (0, -36.3, 112.5), (9.6, 8.2, 9.0)), 5.0)
+    nose = _soft_min(nose, _ellipsoid(p, (11.4, -39.3, 101.8), (6.0, 6.4, 9.0)), 4.0)
+    nose = _soft_min(nose, _capsule(p, (0, -41.5, 111), (0, -47.5, 100), 4.0, 5.0), 4.0)
+    d = _soft_min(d, nose, 8.0)
+    d = _soft_max(d, -_ellipsoid(p, (5.9, -46.8, 107.0), (2.9, 4.4, 5.0)), 2.5)
 
     # The closed lids: a skin over the eyeball.
     lids = np.linalg.norm(p - EYE_CENTRE, axis=-1) - (EYE_RADIUS + LID_THICKNESS)
@@ -133,23 +133,24 @@ def field(points: np.ndarray) -> np.ndarray:
 
 
 _ACCENTS: tuple[tuple[float, tuple[float, ...], tuple[float, ...]], ...] = (
-    (-7.5, (31, 0, 88), (16, 10, 16)),  # eye socket
-    (-6.0, (15.5, 0, 88), (5.5, 9, 12)),  # inner corner of the eye
-    (2.2, (26, 19, 92), (17, 6, 14)),  # brow ridge
-    (1.0, (0, 20, 98), (12, 8, 12)),  # glabella
-    (3.5, (47, -22, 72), (15, 11, 20)),  # cheekbone
-    (2.5, (34, -36, 84), (14, 14, 16)),  # apple of the cheek
-    (-2.0, (50, -62, 62), (14, 16, 22)),  # hollow below the cheekbone
-    (-2.5, (70, 28, 42), (14, 18, 18)),  # temple
-    (3.0, (0, -104, 96), (13, 9, 12)),  # chin
-    (-1.6, (0, -88, 97), (12, 4.5, 10)),  # below the lower lip
-    (2.5, (0, -68, 98), (22, 14, 14)),  # the lips' mound over the teeth
-    (-1.3, (0, -55, 102), (2.4, 6, 8)),  # philtrum
-    (0.7, (5.2, -56, 101), (2.0, 6, 8)),  # its ridges
-    (-1.4, (27, -71, 90), (4.5, 5, 10)),  # corner of the mouth
-    (-1.2, (24, -56, 95), (4, 9, 12)),  # fold from nose to mouth
-    (4.0, (0, -96, 52), (26, 10, 22)),  # floor of the mouth
-    (1.5, (33, -150, -2), (9, 45, 16)),  # neck muscle
+    (-7.0, (32, 0, 88), (17, 10, 16)),  # eye socket
+    (-4.5, (15.5, 0, 88), (5.5, 9, 12)),  # inner corner of the eye
+    (1.2, (28, 20, 92), (18, 6, 14)),  # brow ridge
+    (0.6, (0, 20, 98), (12, 9, 12)),  # glabella
+    (3.0, (48, -22, 74), (15, 11, 20)),  # cheekbone
+    (3.4, (35, -37, 84), (15, 14, 16)),  # apple of the cheek
+    (-1.2, (52, -62, 62), (14, 16, 22)),  # hollow below the cheekbone
+    (-2.0, (70, 28, 42), (14, 18, 18)),  # temple
+    (2.4, (0, -101, 96), (13, 9, 12)),  # chin
+    (-1.8, (0, -86, 98), (13, 4.5, 10)),  # below the lower lip
+    (2.0, (0, -66, 99), (20, 13, 14)),  # the lips' mound over the teeth
+    (1.8, (0, -63, 101), (15, 6, 10)),  # the upper lip's edge turns out
+    (-1.3, (0, -53, 102), (2.4, 6, 8)),  # philtrum
+    (0.7, (5.2, -54, 101), (2.0, 6, 8)),  # its ridges
+    (-1.2, (27, -69, 90), (4.5, 5, 10)),  # corner of the mouth
+    (-1.2, (22, -50, 95), (4, 9, 12)),  # fold from nose to mouth
+    (4.0, (0, -94, 52), (26, 10, 22)),  # floor of the mouth
+    (1.2, (31, -145, -2), (9, 45, 16)),  # neck muscle
 )
 
 
@@ -193,3 +194,9 @@ def cast(origins: np.ndarray, directions: np.ndarray, far: float, near: float = 
         inside = np.where(is_inside, middle, inside)
         outside = np.where(is_inside, outside, middle)
     return origins + inside[:, None] * directions
+
+
+def front(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(..., 3) points of the skin seen from the front at (x, y), mm."""
+    start = np.stack([x, y, np.zeros_like(x)], -1)
+    return cast(start.reshape(-1, 3), np.array([0.0, 0.0, 1.0]), 135.0, 20.0, 80).reshape(start.shape)
