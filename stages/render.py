@@ -197,7 +197,7 @@ class _Studio:
         self.width = 2 * round(panel_height * PANEL_ASPECT / 2)
         self.caption_height = 2 * max(8, round(panel_height / 40))
         template = panels[-1].template
-        camera = portrait_camera(template, self.width / self.height)
+        camera = portrait_camera(template, self.width / self.height, chin=template[head.landmarks["chin"]])
         self.scene: Scene = head_scene(head, camera, self.height, self.width, device)
         with torch.inference_mode():
             _, at_rest = self.scene.render(template[None])

@@ -133,9 +133,7 @@ def rasterise(
     faces = faces.to(torch.int64)
     shape = (points.shape[0], height, width)
     with torch.no_grad():
-        table = _face_table(
-            points.detach().float(), faces, shape, perspective=perspective, cull_back=cull_back, near=near
-        )
+        table = _face_table(points, faces, shape, perspective=perspective, cull_back=cull_back, near=near)
         keys = _nearest_keys(table, shape)
         nearness = _number(keys >> 32).reshape(shape)
         frame, row, column = torch.isfinite(nearness).nonzero(as_tuple=True)
@@ -159,6 +157,21 @@ def rasterise(
         perspective=perspective,
     )
     return Fragments(shape, pixel, pair, pair_frame, pair_face, barycentrics, depth, nearness, perspective)
+
+
+def nearness_map(points: Tensor, faces: Tensor, height: int, width: int, *, perspective: bool = True) -> Tensor:
+    """How near the nearest face is at each pixel centre, as in `Fragments.nearness`, and nothing else.
+
+    Args:
+        points, faces, height, width, perspective: as for `rasterise`.
+
+    Returns:
+        (B, height, width), without gradient.
+    """
+    shape = (points.shape[0], height, width)
+    with torch.no_grad():
+        table = _face_table(points, faces.to(torch.int64), shape, perspective=perspective, cull_back=True, near=1e-3)
+        return _number(_nearest_keys(table, shape) >> 32).reshape(shape)
 
 
 def interpolate(attributes: Tensor, faces: Tensor, fragments: Fragments) -> Tensor:
@@ -220,6 +233,7 @@ def _face_table(
 ) -> _FaceTable:
     """Culls faces and describes the rest."""
     _, height, width = shape
+    points = points.detach().float()
     x, y = pixel_coordinates(points, height, width)
     z = points[..., 2]
     usable = torch.isfinite(x) & torch.isfinite(y) & torch.isfinite(z)

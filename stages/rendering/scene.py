@@ -8,12 +8,21 @@ from torch import Tensor
 from stages.artifacts.head_record import HeadRecord
 from stages.rendering.antialiasing import MeshEdges, antialias, mesh_edges
 from stages.rendering.camera import Camera
+from stages.rendering.occlusion import light_reaching
 from stages.rendering.rasteriser import interpolate, rasterise
 from stages.rendering.shading import STUDIO, Lamp, shade, studio_background, vertex_normals
 
 # Fired clay, for heads that bring no colours.
 _CLAY = (0.50, 0.43, 0.38)
-_SKIN_GLOSS = 0.12
+# Region -> broad highlight, small highlight, and the least light that reaches it. A mouth or an eye that is shut at
+# rest opens later, and its inside must not stay black: what a head paints there is dark enough.
+_SKIN = (0.10, 0.00, 0.30)
+_MATERIALS = {
+    "lips": (0.24, 0.10, 0.45),
+    "eyes": (0.06, 2.50, 0.50),
+    "tongue": (0.25, 0.20, 0.60),
+    "teeth": (0.20, 0.40, 0.80),
+}
 
 
 @dataclass(frozen=True)
@@ -23,8 +32,7 @@ class Scene:
     Attributes:
         faces: (F, 3).
         edges: of the faces.
-        colours: (V, 3) linear RGB.
-        gloss: (V, 1) strength of highlights.
+        surface: (V, 5) linear RGB, strength of broad highlights, and of small ones.
         camera: whose `aspect` is width / height.
         background: (height, width, 3) linear RGB; says how large pictures are.
         lamps: what shines.
@@ -32,8 +40,7 @@ class Scene:
 
     faces: Tensor
     edges: MeshEdges
-    colours: Tensor
-    gloss: Tensor
+    surface: Tensor
     camera: Camera
     background: Tensor
     lamps: tuple[Lamp, ...] = STUDIO
@@ -58,20 +65,24 @@ class Scene:
             near=self.camera.distance / 100,  # heads come in any unit
         )
         normals = interpolate(vertex_normals(vertices, self.faces), self.faces, fragments)
-        surface = interpolate(torch.cat([self.colours, self.gloss], 1), self.faces, fragments)
-        viewer = self.camera.axes()[2].to(vertices)
-        light = shade(normals, surface[:, :3], surface[:, 3], viewer, self.lamps)
+        surface = interpolate(self.surface, self.faces, fragments)
+        light = shade(normals, surface, self.camera.axes()[2].to(vertices), self.lamps)
         picture = fragments.picture(light, self.background)
         return antialias(picture, fragments, points, self.faces, self.edges), fragments.coverage()
 
 
 def head_scene(head: HeadRecord, camera: Camera, height: int, width: int, device: torch.device | str = "cpu") -> Scene:
     """The studio scene of a head, with the head's own colours where it has them."""
-    num_vertices = len(head.template)
+    template = torch.from_numpy(head.template).to(device)
     faces = torch.from_numpy(head.faces).to(device, torch.int64)
     if "colours" in head.arrays:
         colours = torch.from_numpy(head.arrays["colours"]).float().to(device)
     else:
-        colours = torch.tensor(_CLAY, device=device).expand(num_vertices, 3)
-    gloss = torch.full((num_vertices, 1), _SKIN_GLOSS, device=device)
-    return Scene(faces, mesh_edges(faces), colours, gloss, camera, studio_background(height, width).to(device))
+        colours = torch.tensor(_CLAY, device=device).expand(len(template), 3)
+    material = torch.tensor(_SKIN, device=device).repeat(len(template), 1)
+    for region, values in _MATERIALS.items():
+        if region in head.regions:
+            material[torch.from_numpy(head.regions[region]).long().to(device)] = torch.tensor(values, device=device)
+    light = torch.maximum(light_reaching(template, faces), material[:, 2])[:, None]
+    surface = torch.cat([colours * light, material[:, :2] * light], 1)
+    return Scene(faces, mesh_edges(faces), surface, camera, studio_background(height, width).to(device))

@@ -25,7 +25,7 @@ class Lamp:
         direction: towards the lamp; any length.
         colour: linear RGB, with the strength in it.
         wrap: 0 is a point of light; 1 is as soft as half-Lambert, with light that reaches a quarter turn further.
-        gloss: strength of its highlight.
+        gloss: strength of its highlights.
     """
 
     direction: tuple[float, float, float]
@@ -34,15 +34,19 @@ class Lamp:
     gloss: float = 0.0
 
 
-# A warm key from above the viewer's left, a cool fill from the right, a rim from behind that lifts the outline off the
-# background, and a sky that is brighter above.
+# A warm key from above the viewer's left, a cool fill from the right, two rims from behind that lift the outline off
+# the background, and a sky that is brighter above.
 STUDIO = (
-    Lamp((-0.55, 0.55, 0.80), (0.78, 0.73, 0.67), wrap=0.30, gloss=1.0),
-    Lamp((0.85, 0.10, 0.60), (0.17, 0.19, 0.22), wrap=0.60, gloss=0.25),
-    Lamp((0.60, 0.45, -0.65), (0.32, 0.34, 0.38), wrap=0.10, gloss=0.0),
-    Lamp((0.00, 1.00, 0.15), (0.19, 0.20, 0.22), wrap=1.00, gloss=0.0),
+    Lamp((-0.55, 0.62, 0.75), (1.00, 0.94, 0.87), wrap=0.22, gloss=1.0),
+    Lamp((0.90, 0.05, 0.60), (0.17, 0.19, 0.22), wrap=0.60, gloss=0.30),
+    Lamp((0.85, 0.30, -0.60), (0.65, 0.70, 0.80), wrap=0.10),
+    Lamp((-0.90, 0.35, -0.65), (0.35, 0.36, 0.40), wrap=0.10),
+    Lamp((0.00, 1.00, 0.20), (0.15, 0.16, 0.18), wrap=1.00),
 )
-_SHININESS = 24
+# Skin lets red light through: it reaches further round than green and blue.
+_RED_BLEED = 0.10
+# Exponents of a broad highlight, as on skin, and of a small bright one, as on a wet eye, on top of the first.
+_SHEEN, _GLINT_OF_SHEEN = 16, 25
 
 
 def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
@@ -66,13 +70,12 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     return torch.nn.functional.normalize(normals, dim=-1, eps=1e-20)
 
 
-def shade(normals: Tensor, colours: Tensor, gloss: Tensor, viewer: Tensor, lamps: tuple[Lamp, ...] = STUDIO) -> Tensor:
+def shade(normals: Tensor, surface: Tensor, viewer: Tensor, lamps: tuple[Lamp, ...] = STUDIO) -> Tensor:
     """Light that leaves a surface towards the viewer.
 
     Args:
         normals: (P, 3), of any length.
-        colours: (P, 3) linear RGB of the surface.
-        gloss: (P,) strength of highlights: 0 is chalk, 0.1 is skin, 1 is a wet eye.
+        surface: (P, 5) linear RGB, then how strong its broad highlights are, and its small ones.
         viewer: (3,) unit vector towards the viewer.
         lamps: what shines.
 
@@ -82,27 +85,32 @@ def shade(normals: Tensor, colours: Tensor, gloss: Tensor, viewer: Tensor, lamps
     x, y, z = normals.unbind(1)
     scale = (x * x + y * y + z * z).clamp(min=1e-12).rsqrt()
     x, y, z = x * scale, y * scale, z * scale
-    light: list[Tensor | float] = [0.0, 0.0, 0.0]
-    shine: list[Tensor | float] = [0.0, 0.0, 0.0]
+    red, green, blue, sheen, glint = surface.unbind(1)
+    light = [torch.zeros_like(x) for _ in range(3)]
+    shine = [torch.zeros_like(x) for _ in range(3)]
     for lamp in lamps:
         towards = normals.new_tensor(lamp.direction)
         towards = towards / towards.norm()
-        facing = _along(x, y, z, towards / (1 + lamp.wrap), lamp.wrap / (1 + lamp.wrap)).clamp(min=0)
-        if lamp.wrap > 0:
-            # Squared, so that light fades out without a crease.
-            facing = facing * facing
-        light = [total + facing * strength for total, strength in zip(light, lamp.colour, strict=True)]
+        cosine = _along(x, y, z, towards)
+        far, near = _wrapped(cosine, lamp.wrap + _RED_BLEED), _wrapped(cosine, lamp.wrap)
+        light = [torch.add(light[c], far if c == 0 else near, alpha=lamp.colour[c]) for c in range(3)]
         if lamp.gloss > 0:
             halfway = towards + viewer
-            mirrored = _along(x, y, z, halfway / halfway.norm(), 0.0).clamp(min=0)
-            highlight = mirrored**_SHININESS * gloss
-            shine = [t + highlight * (s * lamp.gloss) for t, s in zip(shine, lamp.colour, strict=True)]
-    return torch.stack([c * d + s for c, d, s in zip(colours.unbind(1), light, shine, strict=True)], 1)
+            broad = _along(x, y, z, halfway / halfway.norm()).clamp(min=0) ** _SHEEN
+            highlight = (broad * sheen + broad**_GLINT_OF_SHEEN * glint) * lamp.gloss
+            shine = [torch.add(shine[c], highlight, alpha=lamp.colour[c]) for c in range(3)]
+    return torch.stack([c * d + s for c, d, s in zip((red, green, blue), light, shine, strict=True)], 1)
 
 
-def _along(x: Tensor, y: Tensor, z: Tensor, direction: Tensor, bias: float) -> Tensor:
+def _wrapped(cosine: Tensor, wrap: float) -> Tensor:
+    """Lambert's cosine, reaching further round by `wrap` and squared, so that light fades out without a crease."""
+    facing = ((cosine + wrap) / (1 + wrap)).clamp(min=0)
+    return facing * facing
+
+
+def _along(x: Tensor, y: Tensor, z: Tensor, direction: Tensor) -> Tensor:
     d_x, d_y, d_z = direction.tolist()
-    return x * d_x + y * d_y + (z * d_z + bias)
+    return torch.add(x * d_x + y * d_y, z, alpha=d_z)
 
 
 def display(linear: Tensor) -> Tensor:
@@ -131,5 +139,5 @@ def studio_background(height: int, width: int) -> Tensor:
     y = torch.linspace(-1, 1, height)[:, None]
     x = torch.linspace(-1, 1, width)[None]
     fall = torch.exp(-0.55 * (x**2 + (y + 0.15) ** 2))
-    dark, bright = torch.tensor([0.085, 0.095, 0.115]), torch.tensor([0.33, 0.35, 0.38])
+    dark, bright = torch.tensor([0.060, 0.070, 0.090]), torch.tensor([0.27, 0.29, 0.32])
     return dark + fall[..., None] * (bright - dark)

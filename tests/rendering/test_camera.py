@@ -35,3 +35,12 @@ def test_a_portrait_holds_the_whole_head_and_wastes_little(unit, aspect):
     reach = camera.project(vertices)[:, :2].abs().amax(0).max()
     assert 0.8 < reach < 0.98
     assert 0.4 * unit < camera.distance < 1.2 * unit
+
+
+def test_what_is_far_below_the_chin_does_not_make_a_face_smaller():
+    face = sphere(2)[0] * torch.tensor([0.08, 0.13, 0.10])
+    shoulders = torch.tensor([[-0.3, -0.4, 0.0], [0.3, -0.4, 0.0]])
+    chin = torch.tensor([0.0, -0.13, 0.05])
+    camera = portrait_camera(torch.cat([face, shoulders]), 0.8, chin=chin)
+    assert 0.8 < camera.project(face)[:, 1].max() < 0.98
+    assert camera.project(shoulders)[0, 1] < -1
