@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from stages.artifacts.checkpoint import write_checkpoint
@@ -40,10 +41,10 @@ class TrainDiffusionConfig(LoopConfig):
         drop_*: how often a condition is withheld.
     """
 
-    learning_rate: float = 1e-4
-    window: int = 100
-    context: int = 10
-    num_timesteps: int = 500
+    learning_rate: float = Field(1e-4, gt=0)
+    window: int = Field(100, ge=4)
+    context: int = Field(10, ge=1)
+    num_timesteps: int = Field(500, ge=1)
     dim: int = 512
     num_layers: int = 8
     num_heads: int = 8

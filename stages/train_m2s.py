@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from pydantic import Field
 
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import open_clips
@@ -43,13 +44,13 @@ class TrainM2SConfig(LoopConfig):
     """
 
     input: MelInput = "mouth2s"
-    window_s: float = 4.0
+    window_s: float = Field(4.0, ge=0.1)
     dim: int = 512
     num_layers: int = 12
     num_heads: int = 8
     kernel: int = 31
     dropout: float = 0.1
-    num_units: int = 200
+    num_units: int = Field(200, ge=2)
     input_noise: float = 0.05
     unit_weight: float = 1.0
     mel_weight: float = 10.0

@@ -20,6 +20,7 @@ from stages.audio.speech_units import UNIT_RATE_HZ
 from stages.heads.arkit import HEAD_ROTATION
 from stages.heads.head import Head, region_indices
 from stages.models.conformer import Conformer
+from stages.models.precision import full_precision
 from stages.models.resampling import change_rate
 from stages.models.weights import arrays_of_weights, load_weights
 from stages.runtime.config import Config
@@ -152,10 +153,12 @@ def look_at(model: MeshToSpeech, head: Head, motion: Tensor) -> Tensor:
     """
     if model.config.input == "exp2s":
         return motion[..., : _num_expression_features(head.record)]
-    # Shapes add to whatever template a subject has, so displacements are the same from any.
-    rest = head.vertices(torch.zeros_like(motion[:1, :1]), indices=model.vertex_indices, pose=False)
-    vertices = head.vertices(motion, indices=model.vertex_indices, pose=False)  # (B, T, M, 3)
-    return (vertices - rest).flatten(-2)
+    with full_precision(motion.device):
+        motion = motion.float()
+        # Shapes add to whatever template a subject has, so displacements are the same from any.
+        rest = head.vertices(torch.zeros_like(motion[:1, :1]), indices=model.vertex_indices, pose=False)
+        vertices = head.vertices(motion, indices=model.vertex_indices, pose=False)  # (B, T, M, 3)
+        return (vertices - rest).flatten(-2)
 
 
 def visible_size(record: HeadRecord, kind: MelInput) -> tuple[int, Tensor]:

@@ -11,6 +11,7 @@ from stages.losses.audio_consistency import audio_consistency
 from stages.losses.geometry import mean_square, smoothness, velocity
 from stages.models.mesh_to_speech import MeshToSpeech
 from stages.models.motion_denoiser import Conditions, MotionDenoiser
+from stages.models.precision import full_precision
 from stages.training.augmentation import vary_recording
 from stages.training.windows import WindowBatch
 
@@ -117,7 +118,9 @@ class DiffusionObjective(nn.Module):
         noise = torch.randn(truth.shape, generator=generator).to(device)
         alpha_bar = self.alphas_bar[timestep]
         estimate = denoiser(add_noise(truth, noise, alpha_bar), timestep, given)
-        terms = self._geometry(estimate, truth, motion[:, num_context - 1 : num_context], mask)
+        with full_precision(device):
+            estimate = estimate.float()
+            terms = self._geometry(estimate, truth, motion[:, num_context - 1 : num_context], mask)
         total = sum(getattr(self.weights, name) * value for name, value in terms.items())
         (judge,) = self._judge
         if judge is not None and self.weights.audio_consistency > 0:
@@ -142,7 +145,6 @@ class DiffusionObjective(nn.Module):
         """Terms (B,) that compare the estimate with the truth; `before` is the frame before the window, (B, 1, D)."""
         restore = self.denoiser.restore
         moved, still = restore(estimate), restore(truth)
-        # Displacements alone: with the template left out, the differences lose no precision to it.
         face = self.head.vertices(moved, indices=self.face) - self.head.vertices(still, indices=self.face)
         lips = self.head.vertices(moved, indices=self.lips, pose=False) - self.head.vertices(
             still, indices=self.lips, pose=False

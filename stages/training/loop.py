@@ -14,6 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+from pydantic import Field
 from torch import Tensor, nn
 
 from stages.artifacts.checkpoint import read_training_state, write_training_state
@@ -38,14 +40,14 @@ class LoopConfig(Config):
         precision: `32-true`, or `bf16-mixed` where the device is faster in it.
     """
 
-    steps: int = 10_000
-    batch_size: int = 16
-    learning_rate: float = 3e-4
+    steps: int = Field(10_000, ge=1)
+    batch_size: int = Field(16, ge=1)
+    learning_rate: float = Field(3e-4, gt=0)
     weight_decay: float = 0.01
     warmup: int = 200
     gradient_clip: float = 1.0
-    ema_decay: float = 0.999
-    validate_every: int = 500
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    validate_every: int = Field(500, ge=1)
     save_every_s: float = 120.0
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
@@ -80,10 +82,12 @@ def train(
         resume: go on from that state.
 
     Raises:
-        ThunderError: the loss is not a number; the last good state is kept for --resume.
+        ThunderError: the loss or its gradient is not a number; the last good state is kept for --resume.
     """
     fabric = Fabric(
-        accelerator=device.type, devices=1 if device.index is None else [device.index], precision=config.precision
+        accelerator=device.type,
+        devices=1 if device.index is None else [device.index],
+        plugins=_MixedInside(config.precision, device.type) if config.precision == "bf16-mixed" else None,
     )
     fabric.launch()
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -107,14 +111,18 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = config.learning_rate * _schedule(step, config)
             terms = train_step(wrapped, generator)
-            if not torch.isfinite(terms["loss"]):
-                raise ThunderError(
-                    f"the loss became {terms['loss'].item()} at step {step}; lower --learning-rate"
-                    + (", the state before it is kept, go on with --resume" if state_path.exists() else "")
-                )
             wrapped_optimiser.zero_grad()
             fabric.backward(terms["loss"])
-            fabric.clip_gradients(wrapped, wrapped_optimiser, max_norm=config.gradient_clip, error_if_nonfinite=False)
+            norm: Any = fabric.clip_gradients(
+                wrapped, wrapped_optimiser, max_norm=config.gradient_clip, error_if_nonfinite=False
+            )
+            # Before the step, so that no weight and no saved state ever becomes what is not a number.
+            if not torch.isfinite(terms["loss"].detach() + norm):
+                raise ThunderError(
+                    f"the loss became {terms['loss'].item()} and its gradient {norm.item()} at step {step}; "
+                    f"lower --learning-rate"
+                    + (", the state before it is kept, go on with --resume" if state_path.exists() else "")
+                )
             wrapped_optimiser.step()
             _average(averaged, model, min(config.ema_decay, (1 + step) / (10 + step)))
             if step % 20 == 0 or step == config.steps - 1:
@@ -159,6 +167,14 @@ def check_state(state_path: Path, *, resume: bool, force: bool) -> None:
         raise ThunderError(f"{state_path}: no interrupted training to go on with; leave out --resume")
     if state_path.exists() and not (resume or force):
         raise ThunderError(f"{state_path}: an interrupted training is here; --resume goes on, --force starts over")
+
+
+class _MixedInside(MixedPrecision):
+    """Mixed precision inside the model only: sound, motion and times enter it as they are."""
+
+    def convert_input(self, data: Any) -> Any:
+        """Leaves inputs alone, which Fabric would round to 8 bits."""
+        return data
 
 
 def _schedule(step: int, config: LoopConfig) -> float:
@@ -232,20 +248,17 @@ def _restore(path: Path, training: _State) -> int:
     arrays, state = read_training_state(path)
     parameters = dict(model.named_parameters())
     adam: dict[int, dict[str, Any]] = {}
-    try:
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(torch.from_numpy(arrays[f"model.{name}"]))
-                averaged[name].copy_(torch.from_numpy(arrays[f"averaged.{name}"]))
-        for index, name in enumerate(n for n, p in parameters.items() if p.requires_grad):
-            adam[index] = {
-                key: torch.from_numpy(np.array(arrays[f"adam.{key}.{name}"]))
-                for key in ("exp_avg", "exp_avg_sq", "step")
-            }
-    except (KeyError, RuntimeError) as error:
-        raise ThunderError(
-            f"{path}: the interrupted training was of another network ({error}); --force starts over"
-        ) from error
+    found = {name.removeprefix("model."): values.shape for name, values in arrays.items() if name.startswith("model.")}
+    if found != {name: tuple(p.shape) for name, p in parameters.items()}:
+        raise ThunderError(f"{path}: the interrupted training was of another network; --force starts over")
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(torch.from_numpy(arrays[f"model.{name}"]))
+            averaged[name].copy_(torch.from_numpy(arrays[f"averaged.{name}"]))
+    for index, name in enumerate(n for n, p in parameters.items() if p.requires_grad):
+        adam[index] = {
+            key: torch.from_numpy(np.array(arrays[f"adam.{key}.{name}"])) for key in ("exp_avg", "exp_avg_sq", "step")
+        }
     optimiser.load_state_dict({**optimiser.state_dict(), "state": adam})
     generator.set_state(torch.from_numpy(arrays["random.generator"]))
     torch.set_rng_state(torch.from_numpy(arrays["random.global"]))

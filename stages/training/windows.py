@@ -86,6 +86,7 @@ def draw_windows(
             start = 0
         else:
             start = shape.num_context + int(place * (last - shape.num_context + 1))
+            start = _on_a_tick(start, shape.num_context, last, shape.fps)
         rows.append((*_cut(clip, start, shape), chosen[len(rows)]))
     columns = [torch.stack(column) for column in zip(*rows, strict=True)]
     return WindowBatch(*columns)
@@ -95,6 +96,20 @@ def window_at(clip: TrainingClip, start: int, shape: WindowShape) -> WindowBatch
     """A batch of one window that starts at motion frame `start`; frames beyond the clip are masked."""
     row = (*_cut(clip, start, shape), torch.tensor(0))
     return WindowBatch(*(column[None] for column in row))
+
+
+def _on_a_tick(start: int, first: int, last: int, fps: float) -> int:
+    """The start within two frames, first to last, that stands nearest a tick of the 50 Hz clock.
+
+    At 25 fps every frame stands on one. At 30 every third does; others would be paired with speech up to 10 ms away.
+    """
+
+    def distance(frame: int) -> float:
+        ticks = frame / fps * MEL_RATE_HZ / 2
+        return round(abs(ticks - round(ticks)), 6)
+
+    near = range(max(first, start - 2), min(last, start + 2) + 1)
+    return min(near, key=lambda frame: (distance(frame), abs(frame - start)))
 
 
 def _cut(clip: TrainingClip, start: int, shape: WindowShape) -> tuple[Tensor, ...]:

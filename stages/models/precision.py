@@ -1,0 +1,11 @@
+"""Full precision for what half of it would spoil: geometry, whose differences are far smaller than its values."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch.amp.autocast_mode import is_autocast_available
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[None]:
+    """Suspends mixed precision; without effect where none is on, or on a device that knows none."""
+    return torch.autocast(device.type, enabled=False) if is_autocast_available(device.type) else nullcontext()
