@@ -5,6 +5,7 @@ The corpora name the lips at most. All else is derived here from the lips and th
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ def read_faces(path: Path, num_vertices: int) -> NDArray[np.int32]:
 
     try:
         # process=False: merging and sorting vertices would silently put every animation onto the wrong ones.
-        mesh = trimesh.load(path, process=False, force="mesh")
+        mesh: Any = trimesh.load(path, process=False, force="mesh")
         vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
     except Exception as error:  # trimesh raises whatever its many readers do on a damaged file.
         raise ThunderError(f"{path}: not a mesh that can be read ({error or type(error).__name__})") from error

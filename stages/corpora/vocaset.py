@@ -158,7 +158,7 @@ def _corpus(
     if ply is None:
         raise ThunderError(f"{folder}: FLAME_sample.ply is missing (here or in templates/), so the faces are not known")
     lips = read_lips(folder, lips_path, num_vertices)
-    mean_face = np.mean([templates[s] for s in sorted(templates)], axis=0, dtype=np.float64).astype(np.float32)
+    mean_face = np.stack([templates[s] for s in sorted(templates)]).astype(np.float64).mean(axis=0).astype(np.float32)
     head = surface_from_lips("VOCASET", "m", mean_face, read_faces(ply, num_vertices), lips)
     used = {r.subject for r in recordings}
     return Corpus(
