@@ -10,6 +10,7 @@ from pathlib import Path
 
 # Where torchaudio's compiled extension goes when it cannot load; `torchaudio` only loads from `lib`.
 _ASIDE = "lib.aside"
+_REINSTALL = "install the torchaudio that belongs to your torch, then try again"
 
 
 @dataclass(frozen=True)
@@ -65,37 +66,59 @@ def _examine_torchaudio(*, fix: bool) -> Check:
         return Check("torchaudio", "fail", "not installed", "pip install torchaudio")
     folder = Path(spec.origin).parent
     libraries = sorted((folder / "lib").glob("*.so")) + sorted((folder / "lib").glob("*.pyd"))
-    if not libraries or _torch_has_cuda():
-        return Check("torchaudio", "fail", found, "install the torchaudio that belongs to your torch, then try again")
+    if not libraries or _torch_has_gpu_build():
+        return Check("torchaudio", "fail", found, _REINSTALL)
     if not fix:
         return Check(
             "torchaudio", "fail", "its compiled extension wants CUDA, this torch has none", "run `thunder doctor --fix`"
         )
     aside = folder / _ASIDE
-    aside.mkdir(exist_ok=True)
-    for library in libraries:
-        library.replace(aside / library.name)
+    try:
+        _move(libraries, aside)
+    except OSError as error:
+        return Check("torchaudio", "fail", f"its compiled extension cannot be moved: {error}", _REINSTALL)
     found = _try_import("torchaudio")
     if found.startswith("error:"):
-        for library in libraries:
-            (aside / library.name).replace(library)
-        return Check("torchaudio", "fail", found, "moving its extension aside did not help, so it was put back")
+        _move([aside / library.name for library in libraries], folder / "lib")
+        aside.rmdir()
+        return Check(
+            "torchaudio", "fail", found, f"moving its extension aside did not help, so it was put back; {_REINSTALL}"
+        )
     return Check("torchaudio", "ok", f"{found}; its CUDA extension was moved to {aside}")
+
+
+def _move(files: list[Path], folder: Path) -> None:
+    """Moves all files into a folder, or none of them.
+
+    Raises:
+        OSError: a file cannot be moved.
+    """
+    folder.mkdir(exist_ok=True)
+    moved: list[Path] = []
+    try:
+        for file in files:
+            file.replace(folder / file.name)
+            moved.append(file)
+    except OSError:
+        for file in moved:
+            (folder / file.name).replace(file)
+        raise
 
 
 def _try_import(module: str) -> str:
     """Version of a module imported in a fresh interpreter, where a failed import leaves nothing behind."""
     program = f"import {module}; print({module}.__version__)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    return result.stdout.strip() if result.returncode == 0 else f"error: {_last_line(result.stderr)}"
+    return _last_line(result.stdout) if result.returncode == 0 else f"error: {_last_line(result.stderr)}"
 
 
-def _torch_has_cuda() -> bool:
+def _torch_has_gpu_build() -> bool:
     try:
         import torch
     except (ImportError, OSError):
         return True  # unknown: leave everything as it is
-    return torch.version.cuda is not None or torch.version.hip is not None
+    # ROCm and Intel builds have extensions of their own, which must stay as well.
+    return any(getattr(torch.version, name, None) is not None for name in ("cuda", "hip", "xpu"))
 
 
 def _examine_ffmpeg() -> Check:

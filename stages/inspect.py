@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.artifacts.files import read_artifact
+from stages.artifacts.files import explained_damage, read_artifact
 from stages.artifacts.listing import Entry, list_entries, root_attributes
 
 
@@ -31,5 +31,5 @@ def describe_artifact(path: Path, *, depth: int = 2) -> Description:
     Raises:
         ThunderError: not an artifact of this toolkit.
     """
-    with read_artifact(path) as file:
+    with read_artifact(path) as file, explained_damage(path):
         return Description(path, root_attributes(file), list(list_entries(file, depth)))

@@ -8,7 +8,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from stages.artifacts.files import read_array, read_artifact, read_json_attribute, write_array, write_artifact
+from stages.artifacts.files import (
+    explained_damage,
+    read_array,
+    read_artifact,
+    read_json_attribute,
+    write_array,
+    write_artifact,
+)
 from stages.artifacts.head_record import HeadRecord, read_head, write_head
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
@@ -51,17 +58,15 @@ def read_checkpoint(path: Path, schema: str) -> Checkpoint:
     Raises:
         ThunderError: not such a file, or one that is incomplete or damaged.
     """
-    with read_artifact(path, schema) as file:
-        for name in ("weights", "normalisation"):
-            if not isinstance(file.get(name), h5py.Group):
-                raise ThunderError(f"{path}: /{name} is missing; the file is incomplete, make it again")
+    with read_artifact(path, schema) as file, explained_damage(path):
         curves = file.get("training/curves", {})
         return Checkpoint(
             config=read_json_attribute(file, "model"),
-            weights=_read_arrays(file["weights"]),
-            normalisation=_read_arrays(file["normalisation"]),
+            weights=_read_arrays(file, "weights"),
+            normalisation=_read_arrays(file, "normalisation"),
             head=read_head(file),
-            curves={name: read_array(curves, name) for name in curves},
+            # A loss may have been infinite for a while; that does not make the model unusable.
+            curves={name: read_array(curves, name, ndim=2, finite=False) for name in curves},
         )
 
 
@@ -73,9 +78,13 @@ def write_training_state(path: Path, arrays: dict[str, np.ndarray], state: dict[
 
 
 def read_training_state(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Reads what `write_training_state` wrote."""
+    """Reads what `write_training_state` wrote.
+
+    Raises:
+        ThunderError: not such a file, or one that is incomplete or damaged.
+    """
     with read_artifact(path, "thunder.training") as file:
-        return _read_arrays(file["arrays"]), read_json_attribute(file, "state")
+        return _read_arrays(file, "arrays"), read_json_attribute(file, "state")
 
 
 def _write_arrays(group: h5py.Group, arrays: dict[str, np.ndarray]) -> None:
@@ -84,5 +93,9 @@ def _write_arrays(group: h5py.Group, arrays: dict[str, np.ndarray]) -> None:
         write_array(group, name, values, ",".join(map(str, values.shape)))
 
 
-def _read_arrays(group: h5py.Group) -> dict[str, np.ndarray]:
-    return {name: read_array(group, name) for name in group}
+def _read_arrays(file: h5py.File, name: str) -> dict[str, np.ndarray]:
+    with explained_damage(file.filename):
+        group = file.get(name)
+        if not isinstance(group, h5py.Group):
+            raise ThunderError(f"{file.filename}: /{name} is missing; the file is incomplete, make it again")
+        return {key: read_array(group, key) for key in group}

@@ -1,6 +1,7 @@
 """`dataset.h5` and `samples.h5`: clips of speech with one true motion, or with N sampled ones."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from stages.artifacts.files import read_array, read_artifact, write_array, write_artifact
+from stages.artifacts.files import explained_damage, read_array, read_artifact, write_array, write_artifact
 from stages.artifacts.head_record import HeadRecord, read_head, write_head
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
@@ -19,6 +20,8 @@ from stages.runtime.provenance import Provenance
 SAMPLE_RATE_HZ = 16_000
 SPLITS = ("train", "val", "test")
 _CLIP_ID = re.compile(r"[A-Za-z0-9._-]+")
+_TEXTS = ("subject", "emotion", "language", "transcript", "split")
+_PHONE_DTYPE = np.dtype([("start_s", "f8"), ("end_s", "f8"), ("label", h5py.string_dtype())])
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class ClipWriter:
     """Adds clips, one at a time, to an artifact that is being written."""
 
     file: h5py.File
-    num_features: int
+    head: HeadRecord
 
     def add(self, clip: Clip) -> None:
         """Writes one clip.
@@ -99,35 +102,65 @@ class ClipWriter:
             raise ThunderError(f"{where}: a clip id has only letters, digits, '.', '_' and '-'; rename the recording")
         if clip.id in self.file["clips"]:
             raise ThunderError(f"{where} stands twice; rename one of the recordings")
-        if clip.split not in SPLITS:
-            raise ThunderError(f"{where}: split wanted {', '.join(SPLITS)}, found {clip.split!r}")
-        takes = clip.motion.ndim == 3
-        if clip.motion.ndim not in (2, 3) or clip.motion.shape[-1] != self.num_features:
-            raise ThunderError(
-                f"{where}: motion wanted (T, {self.num_features}) or (N, T, {self.num_features}), "
-                f"found {clip.motion.shape}"
-            )
-        if not np.isfinite(clip.motion).all():
-            raise ThunderError(f"{where}: motion holds NaN or infinity")
+        takes = self.file.attrs["schema"] == "thunder.samples"
+        _check_clip(clip, where, self.head, takes=takes)
         group = self.file["clips"].create_group(clip.id)
-        for name in ("subject", "emotion", "intensity", "language", "transcript", "split", "fps"):
+        for name in (*_TEXTS, "intensity", "fps"):
             group.attrs[name] = getattr(clip, name)
-        waveform = write_array(group, "waveform", clip.waveform.astype("i2"), "S")
+        waveform = write_array(group, "waveform", clip.waveform, "S")
         waveform.attrs["sample_rate_hz"] = SAMPLE_RATE_HZ
         write_array(group, "motion", clip.motion.astype("f4"), "N,T,D" if takes else "T,D")
         if clip.vertices is not None:
-            write_array(group, "vertices", clip.vertices.astype("f4"), "T,V,3", str(self.file["head"].attrs["units"]))
+            write_array(group, "vertices", clip.vertices.astype("f4"), "T,V,3", self.head.units)
         if clip.phones:
-            label_dtype = h5py.string_dtype()
-            table = np.array(
-                [(p.start_s, p.end_s, p.label) for p in clip.phones],
-                dtype=[("start_s", "f8"), ("end_s", "f8"), ("label", label_dtype)],
-            )
+            table = np.array([(p.start_s, p.end_s, p.label) for p in clip.phones], dtype=_PHONE_DTYPE)
             write_array(group, "phones", table, "P", "s")
         if clip.seed is not None:
             write_array(group, "seed", np.asarray(clip.seed, "i8"), "N")
         if clip.audio_consistency is not None:
             write_array(group, "audio_consistency", np.asarray(clip.audio_consistency, "f4"), "N")
+
+
+def _check_clip(clip: Clip, where: str, head: HeadRecord, *, takes: bool) -> None:
+    """Holds a clip to what the file format promises, when it is written and when it is read.
+
+    Raises:
+        ThunderError: something is out of range, not finite, or of another shape.
+    """
+    if clip.split not in SPLITS:
+        raise ThunderError(f"{where}: split wanted {', '.join(SPLITS)}, found {clip.split!r}")
+    if not 1 <= clip.fps <= 1000:
+        raise ThunderError(f"{where}: fps wanted 1 to 1000, found {clip.fps}")
+    for name in _TEXTS:
+        if "\0" in getattr(clip, name):
+            raise ThunderError(f"{where}: {name} holds a zero character, wanted plain text; clean the recording's text")
+    if clip.waveform.dtype != np.int16 or clip.waveform.ndim != 1 or clip.waveform.size == 0:
+        found = f"{clip.waveform.dtype} {clip.waveform.shape}"
+        raise ThunderError(f"{where}: waveform wanted int16 (S,) with S > 0, found {found}")
+    wanted = ("N", "T", len(head.features)) if takes else ("T", len(head.features))
+    _check_array(clip.motion, f"{where}: motion", wanted)
+    if clip.vertices is not None:
+        _check_array(clip.vertices, f"{where}: vertices", (clip.num_frames, *head.template.shape))
+    for name, values in (("seed", clip.seed), ("audio_consistency", clip.audio_consistency)):
+        if values is not None:
+            _check_array(np.asarray(values), f"{where}: {name}", (len(clip.motion),))
+    for phone in clip.phones:
+        if not -math.inf < phone.start_s <= phone.end_s < math.inf:
+            raise ThunderError(
+                f"{where}: phone {phone.label!r} wanted start_s <= end_s, found {phone.start_s} and {phone.end_s}"
+            )
+
+
+def _check_array(values: np.ndarray, where: str, wanted: tuple[int | str, ...]) -> None:
+    """Holds an array to a shape, of which letters stand for any size but 0, and to finite numbers."""
+    fits = len(values.shape) == len(wanted) and all(
+        size > 0 if isinstance(axis, str) else size == axis for size, axis in zip(values.shape, wanted, strict=False)
+    )
+    if not fits:
+        shape = f"({', '.join(map(str, wanted))})"
+        raise ThunderError(f"{where} wanted shape {shape}, found {values.shape}")
+    if not np.isfinite(values).all():
+        raise ThunderError(f"{where} holds NaN or infinity; make it again from clean data")
 
 
 @contextmanager
@@ -151,7 +184,7 @@ def write_clips(
         for name, template in (subjects or {}).items():
             write_array(group.create_group(name), "template", template.astype("f4"), "V,3", head.units)
         file.create_group("clips")
-        yield ClipWriter(file, len(head.features))
+        yield ClipWriter(file, head)
 
 
 @dataclass
@@ -178,33 +211,41 @@ class ClipFile:
     @property
     def subjects(self) -> tuple[str, ...]:
         """Names of all subjects that clips belong to, sorted."""
-        return tuple(sorted({str(clip.attrs["subject"]) for clip in self.file["clips"].values()}))
+        with explained_damage(self.path):
+            return tuple(sorted({str(clip.attrs["subject"]) for clip in self.file["clips"].values()}))
 
     def ids(self, split: str | None = None) -> list[str]:
         """Ids of the clips of one split, or of all; sorted."""
-        return [i for i, clip in self.file["clips"].items() if split is None or clip.attrs["split"] == split]
+        with explained_damage(self.path):
+            return [i for i, clip in self.file["clips"].items() if split is None or clip.attrs["split"] == split]
 
     def template(self, subject: str) -> np.ndarray:
         """The subject's face at rest (V, 3); the head's own template where the file has none for that subject."""
-        group = self.file.get(f"subjects/{subject}")
-        return self.head.template if group is None else read_array(group, "template", ndim=2)
+        with explained_damage(self.path):
+            if not subject or f"subjects/{subject}" not in self.file:
+                return self.head.template
+            values = read_array(self.file["subjects"][subject], "template", ndim=2)
+        _check_array(values, f"{self.path}: template of subject {subject}", self.head.template.shape)
+        return values
 
     def summary(self, clip_id: str) -> ClipSummary:
         """Facts about one clip, without reading its arrays."""
-        group = self._group(clip_id)
-        attrs = group.attrs
-        return ClipSummary(
-            clip_id,
-            str(attrs["subject"]),
-            str(attrs["split"]),
-            float(attrs["fps"]),
-            int(group["motion"].shape[-2]),
-            group["waveform"].shape[0] / SAMPLE_RATE_HZ,
-        )
+        with explained_damage(self.path):
+            group = self._group(clip_id)
+            attrs = group.attrs
+            return ClipSummary(
+                clip_id,
+                str(attrs["subject"]),
+                str(attrs["split"]),
+                float(attrs["fps"]),
+                int(group["motion"].shape[-2]),
+                group["waveform"].shape[0] / SAMPLE_RATE_HZ,
+            )
 
     def has_vertices(self, clip_id: str) -> bool:
         """Whether the clip keeps exact vertices."""
-        return "vertices" in self._group(clip_id)
+        with explained_damage(self.path):
+            return "vertices" in self._group(clip_id)
 
     def read(self, clip_id: str, *, vertices: bool = False) -> Clip:
         """Reads and checks one clip; its exact vertices only when asked for.
@@ -212,45 +253,36 @@ class ClipFile:
         Raises:
             ThunderError: no such clip, or one whose arrays are missing, damaged, or of another shape.
         """
-        group = self._group(clip_id)
-        where = f"{self.path}: clip {clip_id}"
-        try:
-            attrs: dict[str, Any] = {
-                "subject": str(group.attrs["subject"]),
-                "emotion": str(group.attrs["emotion"]),
-                "intensity": float(group.attrs.get("intensity", 0.0)),
-                "language": str(group.attrs["language"]),
-                "transcript": str(group.attrs["transcript"]),
-                "split": str(group.attrs["split"]),
-                "fps": float(group.attrs["fps"]),
-            }
-        except (KeyError, ValueError) as error:
-            raise ThunderError(f"{where}: attributes are incomplete ({error}); make the file again") from error
-        if not 1 <= attrs["fps"] <= 1000:
-            raise ThunderError(f"{where}: fps wanted 1 to 1000, found {attrs['fps']}")
-        motion = read_array(group, "motion", ndim=3 if self.schema == "thunder.samples" else 2)
-        if motion.shape[-1] != len(self.head.features):
-            raise ThunderError(f"{where}: motion wanted {len(self.head.features)} features, found shape {motion.shape}")
-        phones: tuple[Phone, ...] = ()
-        if "phones" in group:
-            phones = tuple(Phone(float(s), float(e), lab.decode()) for s, e, lab in read_array(group, "phones", ndim=1))
-        return Clip(
-            id=clip_id,
-            waveform=read_array(group, "waveform", ndim=1),
-            motion=motion,
-            phones=phones,
-            vertices=read_array(group, "vertices", ndim=3) if vertices and "vertices" in group else None,
-            seed=read_array(group, "seed", ndim=1) if "seed" in group else None,
-            audio_consistency=read_array(group, "audio_consistency", ndim=1) if "audio_consistency" in group else None,
-            **attrs,
-        )
+        takes = self.schema == "thunder.samples"
+        with explained_damage(f"{self.path}: clip {clip_id}"):
+            group = self._group(clip_id)
+            texts: dict[str, Any] = {name: str(group.attrs[name]) for name in _TEXTS}
+            wanted = ("seed", "audio_consistency", "vertices") if vertices else ("seed", "audio_consistency")
+            arrays: dict[str, Any] = {name: read_array(group, name) for name in wanted if name in group}
+            clip = Clip(
+                id=clip_id,
+                fps=float(group.attrs["fps"]),
+                waveform=read_array(group, "waveform", ndim=1),
+                motion=read_array(group, "motion", ndim=3 if takes else 2),
+                intensity=float(group.attrs.get("intensity", 0.0)),
+                phones=_read_phones(group) if "phones" in group else (),
+                **texts,
+                **arrays,
+            )
+        _check_clip(clip, f"{self.path}: clip {clip_id}", self.head, takes=takes)
+        return clip
 
     def _group(self, clip_id: str) -> h5py.Group:
         group = self.file["clips"].get(clip_id)
-        if group is None:
-            some = ", ".join(list(self)[:5])
-            raise ThunderError(f"{self.path}: no clip {clip_id!r}; it holds {len(self)} clips: {some}, ...")
+        if not isinstance(group, h5py.Group):
+            some = ", ".join(list(self)[:5]) + (", ..." if len(self) > 5 else "")
+            raise ThunderError(f"{self.path}: no clip {clip_id!r}; it holds {len(self)} clips: {some}")
         return group
+
+
+def _read_phones(group: h5py.Group) -> tuple[Phone, ...]:
+    table = read_array(group, "phones", ndim=1)
+    return tuple(Phone(float(row["start_s"]), float(row["end_s"]), row["label"].decode()) for row in table)
 
 
 @contextmanager
@@ -261,9 +293,11 @@ def open_clips(path: Path, *schemas: str) -> Iterator[ClipFile]:
         ThunderError: not such a file, or one without clips.
     """
     with read_artifact(path, *(schemas or ("thunder.dataset", "thunder.samples"))) as file:
-        if not isinstance(file.get("clips"), h5py.Group) or len(file["clips"]) == 0:
-            raise ThunderError(f"{path}: holds no clips; make it again")
-        yield ClipFile(path, file, read_head(file))
+        with explained_damage(path):
+            if not isinstance(file.get("clips"), h5py.Group) or len(file["clips"]) == 0:
+                raise ThunderError(f"{path}: holds no clips; make it again")
+            head = read_head(file)
+        yield ClipFile(path, file, head)
 
 
 def read_phones_json(path: Path) -> tuple[Phone, ...]:

@@ -5,6 +5,7 @@ Every file carries in its root attributes what it is (`schema`, `schema_version`
 its target and renamed when it is whole, so that a killed command leaves the old file or none.
 """
 
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -41,34 +42,98 @@ def check_output(path: Path, *, force: bool) -> None:
     """
     if path.is_dir():
         raise ThunderError(f"{path}: a folder, wanted a file name for the output; choose another --output")
+    if path.exists() and not path.is_file():
+        raise ThunderError(f"{path}: a device or pipe, wanted a file name for the output; choose another --output")
     if path.exists() and not force:
         raise ThunderError(f"{path}: exists already; give --force to replace it, or choose another --output")
-    with explained_write(path):
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ThunderError(
+            f"{path.parent}: cannot make this folder ({error.strerror}); choose another --output"
+        ) from error
     if not os.access(path.parent, os.W_OK):
         raise ThunderError(f"{path.parent}: no permission to write here; choose another --output")
 
 
+class _PartialFile(io.FileIO):
+    """The file below an HDF5 file that is being written.
+
+    HDF5 cannot close a file that it cannot write: it tries again when the program ends, and crashes. So only the first
+    failure is raised; after it, writes are dropped, and the file closes in peace before it is thrown away.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self.failure: OSError | None = None
+        self.abandoned = False
+        self.closing = False
+
+    def write(self, data: Any) -> int:
+        """Writes all of `data`, or nothing once the file is lost."""
+        remaining = memoryview(data).cast("B")
+        size = len(remaining)
+        try:
+            while len(remaining) and not self._is_lost():
+                remaining = remaining[super().write(remaining) :]
+        except OSError as error:
+            self._fail(error)
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Sets the length of the file, unless it is lost."""
+        try:
+            return 0 if self._is_lost() else super().truncate(size)
+        except OSError as error:
+            self._fail(error)
+            return 0
+
+    def _is_lost(self) -> bool:
+        return self.abandoned or self.failure is not None
+
+    def _fail(self, error: OSError) -> None:
+        self.failure = error
+        if not self.closing:
+            raise error
+
+
 @contextmanager
 def write_artifact(path: Path, schema: str, provenance: Provenance, *, force: bool) -> Iterator[h5py.File]:
-    """Opens a new artifact for writing; it appears under its name only when the block ends without an error."""
+    """Opens a new artifact for writing; it appears under its name only when the block ends without an error.
+
+    Raises:
+        ThunderError: the output exists and `force` is not set, its folder cannot be written, or the disk is full.
+    """
     check_output(path, force=force)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with explained_write(path):
-            with h5py.File(partial, "w") as file:
-                file.attrs["schema"] = schema
-                file.attrs["schema_version"] = SCHEMAS[schema][0]
-                file.attrs["toolkit_version"] = toolkit_version()
-                file.attrs["created_utc"] = datetime.now(UTC).isoformat(timespec="seconds")
-                file.attrs["command"] = provenance.command
-                file.attrs["seed"] = provenance.seed
-                file.attrs["config"] = json.dumps(dict(provenance.config))
-                file.attrs["inputs"] = json.dumps(dict(provenance.inputs))
-                yield file
+            with _PartialFile(partial) as beneath:
+                with h5py.File(beneath, "w") as file:
+                    try:
+                        _write_provenance(file, schema, provenance)
+                        yield file
+                        file.flush()
+                    except BaseException:
+                        beneath.abandoned = True
+                        raise
+                    beneath.closing = True
+                if beneath.failure is not None:
+                    raise beneath.failure
             partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _write_provenance(file: h5py.File, schema: str, provenance: Provenance) -> None:
+    file.attrs["schema"] = schema
+    file.attrs["schema_version"] = SCHEMAS[schema][0]
+    file.attrs["toolkit_version"] = toolkit_version()
+    file.attrs["created_utc"] = datetime.now(UTC).isoformat(timespec="seconds")
+    file.attrs["command"] = provenance.command
+    file.attrs["seed"] = provenance.seed
+    file.attrs["config"] = json.dumps(dict(provenance.config))
+    file.attrs["inputs"] = json.dumps(dict(provenance.inputs))
 
 
 @contextmanager
@@ -78,38 +143,64 @@ def read_artifact(path: Path, *schemas: str) -> Iterator[h5py.File]:
     Raises:
         ThunderError: no such file, not HDF5, cut short, another schema, or written by a newer toolkit.
     """
-    with open_hdf5(path, hint=" or ".join(SCHEMAS[s][1] for s in schemas)) as file:
-        found = file.attrs.get("schema")
-        wanted = " or ".join(schemas) if schemas else "a thunder artifact"
-        if found not in (schemas or SCHEMAS):
-            raise ThunderError(f"{path}: wanted {wanted}, found {found or 'an HDF5 file of another program'}")
-        version = int(file.attrs.get("schema_version", 0))
-        if version > SCHEMAS[found][0]:
-            raise ThunderError(
-                f"{path}: {found} version {version} was written by a newer toolkit "
-                f"({file.attrs.get('toolkit_version', 'unknown')}); this one reads up to {SCHEMAS[found][0]}: upgrade thunder"
-            )
+    hint = " or ".join(SCHEMAS[s][1] for s in schemas)
+    with open_hdf5(path, hint=hint) as file:
+        with explained_damage(path):
+            found = file.attrs.get("schema")
+            if not isinstance(found, str) or found not in (schemas or SCHEMAS):
+                wanted = " or ".join(schemas) if schemas else "a thunder artifact"
+                found = found if isinstance(found, str) else "an HDF5 file of another program"
+                make = f"; make it with `{hint}`" if hint else ""
+                raise ThunderError(f"{path}: wanted {wanted}, found {found}{make}")
+            version = int(file.attrs["schema_version"])
+            if version > SCHEMAS[found][0]:
+                writer = file.attrs.get("toolkit_version", "unknown")
+                raise ThunderError(
+                    f"{path}: {found} version {version} was written by a newer toolkit ({writer}); "
+                    f"this one reads up to {SCHEMAS[found][0]}: upgrade thunder"
+                )
         yield file
 
 
 @contextmanager
 def open_hdf5(path: Path, *, hint: str = "") -> Iterator[h5py.File]:
-    """Opens any HDF5 file for reading, explaining what is wrong where that fails."""
+    """Opens any HDF5 file for reading, explaining what is wrong where that fails.
+
+    Args:
+        hint: the command that makes such a file.
+    """
+    make = f"; make it with `{hint}`" if hint else ""
     if path.is_dir():
-        raise ThunderError(f"{path}: a folder, wanted an HDF5 file")
+        raise ThunderError(f"{path}: a folder, wanted an HDF5 file{make}")
     if not path.exists():
-        raise ThunderError(f"{path}: no such file" + (f"; make it with `{hint}`" if hint else ""))
+        raise ThunderError(f"{path}: no such file{make}")
+    if path.stat().st_size == 0:
+        raise ThunderError(f"{path}: empty, wanted an HDF5 file{make}")
     try:
-        file = h5py.File(path, "r")
+        # An artifact is whole when it gets its name, so readers need no lock, which some network disks refuse.
+        file = h5py.File(path, "r", locking=False)
     except OSError as error:
         if isinstance(error, PermissionError):
-            raise ThunderError(f"{path}: no permission to read") from error
+            raise ThunderError(f"{path}: no permission to read; change its mode, or name a copy") from error
         reason = (
             "cut short, copy or make it again" if "truncated" in str(error) else "wanted an artifact of this toolkit"
         )
         raise ThunderError(f"{path}: not a readable HDF5 file ({reason})") from error
     with file:
         yield file
+
+
+@contextmanager
+def explained_damage(where: Path | str) -> Iterator[None]:
+    """Turns what h5py raises in a file with missing or damaged parts, which is nearly anything, into one line.
+
+    Only reading belongs into such a block: an error of our own would be mistaken for damage.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, LookupError, AttributeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).strip("'\"").split())
+        raise ThunderError(f"{where}: incomplete or damaged ({reason}); copy it again, or make it again") from error
 
 
 def write_array(group: h5py.Group, name: str, values: np.ndarray, axes: str, units: str | None = None) -> h5py.Dataset:
@@ -128,16 +219,13 @@ def read_array(group: h5py.Group, name: str, *, ndim: int | None = None, finite:
         ThunderError: the dataset is missing, has another rank, or holds NaN or infinity.
     """
     where = f"{group.file.filename}: {group.name.rstrip('/')}/{name}"
-    dataset = group.get(name)
-    if not isinstance(dataset, h5py.Dataset):
-        raise ThunderError(f"{where} is missing; the file is incomplete, make it again")
-    if ndim is not None and dataset.ndim != ndim:
-        raise ThunderError(f"{where}: wanted {ndim} axes, found shape {dataset.shape}")
-    try:
-        values = dataset[()]
-    except OSError as error:
-        raise ThunderError(f"{where} cannot be read ({error}); the file is damaged, make it again") from error
-    values = np.asarray(values)
+    with explained_damage(where):
+        dataset = group.get(name)
+        if not isinstance(dataset, h5py.Dataset):
+            raise ThunderError(f"{where} is missing; the file is incomplete, make it again")
+        if ndim is not None and dataset.ndim != ndim:
+            raise ThunderError(f"{where}: wanted {ndim} axes, found shape {dataset.shape}")
+        values = np.asarray(dataset[()])
     if finite and np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         raise ThunderError(f"{where} holds NaN or infinity; make the file again from clean data")
     return values
@@ -158,7 +246,7 @@ def read_json_attribute(file: h5py.File, name: str) -> dict[str, Any]:
     """A root attribute that holds a JSON object."""
     try:
         value = json.loads(file.attrs[name])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise ThunderError(f"{file.filename}: attribute {name} is missing or not JSON; make the file again") from error
     if not isinstance(value, dict):
         raise ThunderError(f"{file.filename}: attribute {name} wanted a JSON object, found {type(value).__name__}")

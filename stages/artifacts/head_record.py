@@ -7,7 +7,7 @@ from functools import cached_property
 import h5py
 import numpy as np
 
-from stages.artifacts.files import read_array, read_names, write_array, write_names
+from stages.artifacts.files import explained_damage, read_array, read_names, write_array, write_names
 from stages.runtime.errors import ThunderError
 
 LANDMARKS = ("lip_top", "lip_bottom", "mouth_left", "mouth_right", "chin", "nose_tip")
@@ -97,41 +97,63 @@ def read_head(parent: h5py.Group) -> HeadRecord:
         ThunderError: a part is missing, indices point outside the mesh, or the stored fingerprint disagrees.
     """
     path = parent.file.filename
-    group = parent.get("head")
-    if not isinstance(group, h5py.Group):
-        raise ThunderError(f"{path}: /head is missing; the file is incomplete, make it again")
-    template = read_array(group, "template", ndim=2)
-    faces = read_array(group, "faces", ndim=2)
-    num_vertices = len(template)
-    if template.shape[1:] != (3,) or faces.shape[1:] != (3,):
-        raise ThunderError(
-            f"{path}: /head wanted template (V, 3) and faces (F, 3), found {template.shape} and {faces.shape}"
+    with explained_damage(f"{path}: /head"):
+        group = parent.get("head")
+        if not isinstance(group, h5py.Group):
+            raise ThunderError(f"{path}: /head is missing; the file is incomplete, make it again")
+        known = ("template", "faces", "features")
+        regions = group.get("regions", {})
+        head = HeadRecord(
+            kind=str(group.attrs["kind"]),
+            name=str(group.attrs["name"]),
+            units=str(group.attrs["units"]),
+            template=read_array(group, "template", ndim=2).astype("f4"),
+            faces=_read_indices(group, "faces", ndim=2),
+            features=read_names(group, "features"),
+            regions={name: _read_indices(regions, name, ndim=1) for name in regions},
+            landmarks={name: int(v) for name, v in group["landmarks"].attrs.items()} if "landmarks" in group else {},
+            arrays={n: read_array(group, n) for n in group if n not in known and isinstance(group[n], h5py.Dataset)},
         )
-    regions = {name: read_array(group["regions"], name, ndim=1) for name in group.get("regions", {})}
-    landmarks = {name: int(v) for name, v in group["landmarks"].attrs.items()} if "landmarks" in group else {}
-    for name, indices in {"faces": faces, **regions, "landmarks": np.array(list(landmarks.values()), int)}.items():
-        if indices.size and (indices.min() < 0 or indices.max() >= num_vertices):
-            raise ThunderError(
-                f"{path}: /head {name} points at vertex {int(indices.max())}, but the template has {num_vertices}"
-            )
-    missing = [m for m in LANDMARKS if m not in landmarks]
-    if missing:
-        raise ThunderError(f"{path}: /head has no landmark {', '.join(missing)}; make the file again")
-    known = ("template", "faces", "features")
-    head = HeadRecord(
-        kind=str(group.attrs["kind"]),
-        name=str(group.attrs["name"]),
-        units=str(group.attrs["units"]),
-        template=template.astype("f4"),
-        faces=faces.astype("i4"),
-        features=read_names(group, "features"),
-        regions=regions,
-        landmarks=landmarks,
-        arrays={n: read_array(group, n) for n in group if n not in known and isinstance(group[n], h5py.Dataset)},
-    )
-    stored = group.attrs.get("fingerprint")
+        stored = group.attrs.get("fingerprint")
+    _check_head(head, path)
     if stored != head.fingerprint:
         raise ThunderError(
-            f"{path}: /head fingerprint {stored} does not match its faces ({head.fingerprint}): damaged file"
+            f"{path}: /head fingerprint {stored} does not match its faces ({head.fingerprint}): damaged, make it again"
         )
     return head
+
+
+def _read_indices(group: h5py.Group, name: str, *, ndim: int) -> np.ndarray:
+    values = read_array(group, name, ndim=ndim)
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ThunderError(f"{group.file.filename}: {group.name}/{name}: wanted vertex indices, found {values.dtype}")
+    return values.astype("i4")
+
+
+def _check_head(head: HeadRecord, path: str) -> None:
+    num_vertices = len(head.template)
+    if head.template.shape[1:] != (3,) or head.faces.shape[1:] != (3,):
+        raise ThunderError(
+            f"{path}: /head wanted template (V, 3) and faces (F, 3), found {head.template.shape} and {head.faces.shape}"
+        )
+    landmarks = np.array(list(head.landmarks.values()), int)
+    for name, indices in {"faces": head.faces, **head.regions, "landmarks": landmarks}.items():
+        outside = indices[(indices < 0) | (indices >= num_vertices)]
+        if outside.size:
+            raise ThunderError(
+                f"{path}: /head {name} points at vertex {outside.flat[0]}, but the template has {num_vertices} vertices; "
+                f"make the file again"
+            )
+    missing = [m for m in LANDMARKS if m not in head.landmarks]
+    if missing:
+        raise ThunderError(f"{path}: /head has no landmark {', '.join(missing)}; make the file again")
+    sizes = {"V": num_vertices, "3": 3}
+    for name, values in head.arrays.items():
+        axes = _ARRAY_AXES[name][0].split(",") if name in _ARRAY_AXES else []
+        if axes and (
+            values.ndim != len(axes) or any(sizes.get(a, n) != n for a, n in zip(axes, values.shape, strict=True))
+        ):
+            wanted = ", ".join(str(sizes.get(axis, axis)) for axis in axes)
+            raise ThunderError(
+                f"{path}: /head/{name} wanted shape ({wanted}), found {values.shape}; make the file again"
+            )

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import h5py
+import numpy as np
 
 # A group with more children than this shows the first ones and counts the rest.
 _MAX_CHILDREN = 12
@@ -26,16 +28,21 @@ def root_attributes(file: h5py.File) -> dict[str, Any]:
     values = {name: _plain(value) for name, value in file.attrs.items()}
     for name in ("config", "inputs", "model"):
         if isinstance(values.get(name), str):
-            values[name] = json.loads(values[name])
+            # What another program wrote there is shown as it stands.
+            with suppress(json.JSONDecodeError):
+                values[name] = json.loads(values[name])
     return values
 
 
 def list_entries(group: h5py.Group, depth: int) -> Iterator[Entry]:
     """Groups and arrays below `group`, `depth` levels deep."""
-    for number, item in enumerate(group.values()):
+    for number, (name, item) in enumerate(group.items()):
         if number == _MAX_CHILDREN:
             yield Entry(f"{group.name.rstrip('/')}/...", "", "", f"and {len(group) - number} more")
             return
+        if not isinstance(item, h5py.Dataset | h5py.Group):
+            yield Entry(f"{group.name.rstrip('/')}/{name}", "", "unreadable", "neither a group nor an array")
+            continue
         attributes = {key: _plain(value) for key, value in item.attrs.items()}
         if isinstance(item, h5py.Dataset):
             note = " ".join(f"{k}={v}" for k, v in attributes.items())
@@ -49,4 +56,6 @@ def list_entries(group: h5py.Group, depth: int) -> Iterator[Entry]:
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
+    """Python's own number, text or list for a value of numpy."""
+    value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    return value.decode(errors="replace") if isinstance(value, bytes) else value

@@ -6,7 +6,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from stages.artifacts.files import read_array, read_artifact, read_names, write_array, write_artifact, write_names
+from stages.artifacts.files import (
+    explained_damage,
+    read_array,
+    read_artifact,
+    read_names,
+    write_array,
+    write_artifact,
+    write_names,
+)
 from stages.runtime.provenance import Provenance
 
 
@@ -53,8 +61,12 @@ def write_metrics(path: Path, rows: list[MetricRow], provenance: Provenance, *, 
 
 
 def read_metrics(path: Path) -> list[MetricRow]:
-    """Reads all rows, in the order of their names."""
-    with read_artifact(path, "thunder.metrics") as file:
+    """Reads all rows, in the order of their names.
+
+    Raises:
+        ThunderError: not such a file, or one that is incomplete or damaged.
+    """
+    with read_artifact(path, "thunder.metrics") as file, explained_damage(path):
         return [_read_row(file, name) for name in file["summary"]]
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -54,7 +55,7 @@ class LinearHead(nn.Module):
     def __init__(self, record: HeadRecord) -> None:
         super().__init__()
         self.record = record
-        num_shapes = len(record.arrays["basis"])
+        num_shapes = len(_array(record, "basis"))
         if len(record.features) not in (num_shapes, num_shapes + 3):
             raise ThunderError(
                 f"head {record.name}: {num_shapes} shapes want {num_shapes} or {num_shapes + 3} features, "
@@ -62,16 +63,21 @@ class LinearHead(nn.Module):
             )
         self.rotates = len(record.features) == num_shapes + 3
         self.register_buffer("template", torch.from_numpy(record.template), persistent=False)
-        self.register_buffer("basis", torch.from_numpy(record.arrays["basis"]), persistent=False)
+        self.register_buffer("basis", _array(record, "basis"), persistent=False)
         if self.rotates:
-            self.register_buffer("pivot", torch.from_numpy(record.arrays["pivot"]), persistent=False)
-            weights = torch.from_numpy(record.arrays["rotation_weights"])
-            self.register_buffer("rotation_weights", weights, persistent=False)
+            self.register_buffer("pivot", _array(record, "pivot"), persistent=False)
+            self.register_buffer("rotation_weights", _array(record, "rotation_weights"), persistent=False)
 
     def vertices(
         self, motion: Tensor, *, template: Tensor | None = None, indices: Tensor | None = None, pose: bool = True
     ) -> Tensor:
-        """See `Head.vertices`."""
+        """See `Head.vertices`.
+
+        Raises:
+            ValueError: the motion has another number of features than the head.
+        """
+        if motion.shape[-1] != len(self.record.features):
+            raise ValueError(f"motion wanted (..., T, {len(self.record.features)}), found {tuple(motion.shape)}")
         template = self.template if template is None else template
         basis = self.basis  # (K, V, 3)
         if indices is not None:
@@ -90,6 +96,12 @@ class LinearHead(nn.Module):
         return vertices + weights[:, None] * (rotated - arms)
 
 
+def _array(record: HeadRecord, name: str) -> Tensor:
+    if name not in record.arrays:
+        raise ThunderError(f"head {record.name}: array {name!r} is missing; make the file that holds the head again")
+    return torch.from_numpy(np.asarray(record.arrays[name], "f4"))
+
+
 def build_head(record: HeadRecord) -> LinearHead:
     """The head of a record.
 
@@ -102,7 +114,11 @@ def build_head(record: HeadRecord) -> LinearHead:
 
 
 def read_head_file(path: Path) -> HeadRecord:
-    """Reads a `thunder.head` file."""
+    """Reads a `thunder.head` file.
+
+    Raises:
+        ThunderError: not such a file, or one that is incomplete or damaged.
+    """
     with read_artifact(path, "thunder.head") as file:
         return read_head(file)
 

@@ -29,20 +29,23 @@ class Config(BaseModel):
             ThunderError: unknown preset or key, unreadable TOML, or a value out of range.
         """
         values: dict[str, Any] = {}
+        from_file: dict[str, Any] = {}
         if preset is not None:
             if preset not in cls.presets:
                 raise ThunderError(f"preset {preset!r} is not known here; choose one of {', '.join(cls.presets)}")
             values |= cls.presets[preset]
         if file is not None:
-            values |= _read_toml(file)
-        values |= {key: value for key, value in (options or {}).items() if value is not None}
+            from_file = _read_toml(file)
+        given = {key: value for key, value in (options or {}).items() if value is not None}
+        values |= from_file | given
         try:
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "configuration"
             hint = f"; known keys: {', '.join(cls.model_fields)}" if first["type"] == "extra_forbidden" else ""
-            source = f"{file}: " if file is not None else ""
+            key = first["loc"][0] if first["loc"] else None
+            source = f"{file}: " if key in from_file and key not in given else ""
             raise ThunderError(f"{source}{where}: {first['msg']}, found {first['input']!r}{hint}") from error
 
 

@@ -7,7 +7,7 @@ prints it without a traceback and exits 1; a notebook sees an ordinary exception
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from errno import EDQUOT, ENOSPC
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 
 
@@ -36,12 +36,13 @@ def explained_write(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # h5py reports a full disk with the number in its text, not in errno.
-        text = str(error)
-        if error.errno in (ENOSPC, EDQUOT) or f"errno = {ENOSPC}," in text or f"errno = {EDQUOT}," in text:
+        if error.errno in (ENOSPC, EDQUOT, EFBIG):
+            what = "larger than files may be here" if error.errno == EFBIG else "the disk is full"
             raise ThunderError(
-                f"{path}: the disk is full; nothing was left behind, free some space or choose another --output"
+                f"{path}: {what}; nothing was left behind, free some space or choose another --output"
             ) from error
-        if isinstance(error, PermissionError):
+        # What cannot be opened may as well be an input that is read while the output is being written.
+        is_output = error.filename is None or Path(str(error.filename)).parent == path.parent
+        if isinstance(error, PermissionError) and is_output:
             raise ThunderError(f"{path}: no permission to write here; choose another --output") from error
         raise

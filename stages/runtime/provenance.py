@@ -1,6 +1,7 @@
 """Where an artifact came from: the command, seed, configuration and hashes of inputs that made it."""
 
 import hashlib
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -49,7 +50,7 @@ def sha256_of_file(path: Path) -> str:
 def sha256_of_listing(folder: Path) -> str:
     """SHA-256 of the names and sizes of all files below a folder, in hexadecimal: a corpus is too large to read twice."""
     lines = (f"{p.relative_to(folder).as_posix()} {p.stat().st_size}" for p in sorted(folder.rglob("*")) if p.is_file())
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()
 
 
 def hash_inputs(**paths: Path | None) -> dict[str, str]:
