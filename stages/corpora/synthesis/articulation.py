@@ -39,17 +39,17 @@ _GESTURES: dict[str, list[tuple[float, ...]]] = {
     "AE": [(0.40, 0.00, 0.00, 0.26, 0.28, 0.16, 0.0, 1.0, 0.60, 0.9)],
     "AH": [(0.27, 0.00, 0.02, 0.05, 0.16, 0.08, 0.0, 0.8, 0.30, 0.7)],
     "AO": [(0.32, 0.22, 0.30, 0.00, 0.15, 0.07, 0.0, 1.0, 0.90, 0.8)],
-    "AW": [(0.43, 0.00, 0.02, 0.10, 0.22, 0.10, 0.0, 1.0, 0.60, 0.8), (0.20, 0.46, 0.24, 0.0, 0.1, 0.05, 0.0, 0.8, 0.9, 0.7)],
+    "AW": [(0.43, 0.00, 0.02, 0.10, 0.22, 0.10, 0.0, 1.0, 0.60, 0.8), (0.20, 0.48, 0.16, 0.0, 0.1, 0.05, 0.0, 0.8, 0.9, 0.7)],
     "AY": [(0.43, 0.00, 0.00, 0.08, 0.24, 0.12, 0.0, 1.0, 0.50, 0.8), (0.17, 0.00, 0.00, 0.3, 0.2, 0.1, 0.0, 0.8, 0.6, 0.7)],
     "EH": [(0.29, 0.00, 0.00, 0.24, 0.24, 0.12, 0.0, 0.9, 0.60, 0.8)],
     "ER": [(0.19, 0.14, 0.30, 0.00, 0.16, 0.08, 0.0, 0.8, 0.70, 0.7)],
     "EY": [(0.26, 0.00, 0.00, 0.30, 0.24, 0.12, 0.0, 0.9, 0.60, 0.8), (0.14, 0.00, 0.00, 0.4, 0.2, 0.12, 0.0, 0.8, 0.7, 0.7)],
     "IH": [(0.16, 0.00, 0.00, 0.24, 0.18, 0.10, 0.0, 0.7, 0.50, 0.6)],
     "IY": [(0.10, 0.00, 0.00, 0.46, 0.20, 0.12, 0.0, 0.9, 0.80, 0.7)],
-    "OW": [(0.28, 0.24, 0.30, 0.00, 0.12, 0.06, 0.0, 0.9, 0.90, 0.8), (0.14, 0.6, 0.26, 0.0, 0.06, 0.03, 0.0, 0.8, 1.0, 0.8)],
+    "OW": [(0.28, 0.24, 0.30, 0.00, 0.12, 0.06, 0.0, 0.9, 0.90, 0.8), (0.12, 0.6, 0.18, 0.0, 0.06, 0.03, 0.0, 0.8, 1.0, 0.8)],
     "OY": [(0.32, 0.24, 0.30, 0.00, 0.14, 0.06, 0.0, 1.0, 0.90, 0.8), (0.16, 0.00, 0.00, 0.3, 0.2, 0.1, 0.0, 0.8, 0.7, 0.7)],
-    "UH": [(0.15, 0.32, 0.24, 0.00, 0.10, 0.05, 0.0, 0.7, 0.70, 0.7)],
-    "UW": [(0.11, 0.66, 0.28, 0.00, 0.05, 0.03, 0.0, 0.9, 1.00, 0.9)],
+    "UH": [(0.14, 0.34, 0.18, 0.00, 0.10, 0.05, 0.0, 0.7, 0.70, 0.7)],
+    "UW": [(0.08, 0.68, 0.14, 0.00, 0.05, 0.03, 0.0, 0.9, 1.00, 0.9)],
     "P": [(0.07, 0.00, 0.00, 0.00, 0.04, 0.02, 0.0, 0.6, 0.08, 0.5)],
     "B": [(0.07, 0.00, 0.00, 0.00, 0.04, 0.02, 0.0, 0.6, 0.08, 0.5)],
     "M": [(0.06, 0.00, 0.00, 0.00, 0.04, 0.02, 0.0, 0.7, 0.08, 0.5)],
@@ -72,7 +72,7 @@ _GESTURES: dict[str, list[tuple[float, ...]]] = {
     "NG": [(0.14, 0.00, 0.00, 0.02, 0.12, 0.06, 0.0, 0.3, 0.04, 0.2)],
     "HH": [(0.18, 0.00, 0.00, 0.00, 0.12, 0.06, 0.0, 0.1, 0.02, 0.1)],
     "R": [(0.13, 0.24, 0.26, 0.00, 0.10, 0.06, 0.0, 0.5, 0.45, 0.4)],
-    "W": [(0.09, 0.80, 0.22, 0.00, 0.03, 0.02, 0.0, 0.8, 1.10, 0.8)],
+    "W": [(0.05, 0.80, 0.08, 0.00, 0.03, 0.02, 0.0, 0.8, 1.10, 0.8)],
     "Y": [(0.10, 0.00, 0.00, 0.30, 0.16, 0.10, 0.0, 0.5, 0.30, 0.4)],
     SILENCE: [(0.0, 0.00, 0.00, 0.00, 0.00, 0.00, 0.0, 1.2, 0.50, 1.0)],
 }  # fmt: skip
@@ -83,6 +83,10 @@ _REACH_AFTER_S = np.array([0.058, 0.065, 0.060, 0.065, 0.048, 0.048, 0.03])
 # Silence gives way quickly, and only from where its middle ends: the mouth opens about 90 ms before speech.
 _SILENCE_REACH_S = 0.035
 _SILENCE_MARGIN_S = 0.09
+
+# Where dominance has fallen below 1e-6, and how many times of the grid are worked out at once.
+_BEYOND_REACH_S = 1.6
+_BLOCK = 5 * GRID_HZ
 
 # Share of a phone, in its middle, in which its dominance is full.
 _STEADY_SHARE = 0.4
@@ -201,10 +205,16 @@ def _blended(phones: TimedPhones, style: MouthStyle, grid_s: NDArray[np.float64]
     strengths = strengths * np.where(is_silence, np.clip(length / _PAUSE_S, 0.1, 1) ** 2, 1.0)[:, None]
     reach = style.reach * np.stack([np.broadcast_to(r, targets.shape) for r in (_REACH_BEFORE_S, _REACH_AFTER_S)])
     reach[:, is_silence] = _SILENCE_REACH_S
-    before = np.maximum(0, steady_start[None] - grid_s[:, None])[..., None] / reach[0]  # (G, P, 7)
-    after = np.maximum(0, grid_s[:, None] - steady_end[None])[..., None] / reach[1]
-    dominance = strengths * np.exp(-(before + after))
-    return np.einsum("gpk,pk->gk", dominance, targets) / (dominance.sum(axis=1) + 1e-9)
+    blended = np.empty((len(grid_s), len(PARTS)))
+    for begin in range(0, len(grid_s), _BLOCK):  # so that memory does not grow with the square of the length
+        at = grid_s[begin : begin + _BLOCK, None]
+        near = (steady_end > at[0] - _BEYOND_REACH_S) & (steady_start < at[-1] + _BEYOND_REACH_S)
+        early = np.maximum(0, steady_start[near] - at)[..., None] / reach[0, near]  # (G, P, 7)
+        late = np.maximum(0, at - steady_end[near])[..., None] / reach[1, near]
+        dominance = strengths[near] * np.exp(-(early + late))
+        pulled = np.einsum("gpk,pk->gk", dominance, targets[near])
+        blended[begin : begin + _BLOCK] = pulled / (dominance.sum(axis=1) + 1e-9)
+    return blended
 
 
 def _smoothed(values: NDArray[np.float64], sigma_s: float = 0.016) -> NDArray[np.float64]:

@@ -17,12 +17,12 @@ EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised")
 # Curves of each emotion at its apex and full intensity; a name without a side stands for both.
 _EMOTION_CURVES: dict[str, dict[str, float]] = {
     "neutral": {},
-    "happy": {"mouthSmile": 0.50, "cheekSquint": 0.50, "eyeSquint": 0.22, "mouthDimple": 0.12, "browOuterUp": 0.10},
-    "sad": {"browInnerUp": 0.65, "mouthFrown": 0.45, "mouthShrugLower": 0.12, "eyeBlink": 0.10, "eyeLookDown": 0.12,
+    "happy": {"mouthSmile": 0.62, "cheekSquint": 0.60, "eyeSquint": 0.28, "mouthDimple": 0.12, "browOuterUp": 0.10},
+    "sad": {"browInnerUp": 0.80, "mouthFrown": 0.55, "mouthShrugLower": 0.12, "eyeBlink": 0.10, "eyeLookDown": 0.12,
             "headPitch": 0.07},
-    "angry": {"browDown": 0.75, "eyeSquint": 0.35, "noseSneer": 0.22, "mouthFrown": 0.18, "mouthPress": 0.10,
+    "angry": {"browDown": 0.90, "eyeSquint": 0.35, "noseSneer": 0.22, "mouthFrown": 0.18, "mouthPress": 0.10,
               "jawForward": 0.04, "headPitch": 0.03},
-    "surprised": {"browInnerUp": 0.60, "browOuterUp": 0.70, "eyeWide": 0.65, "headPitch": -0.04},
+    "surprised": {"browInnerUp": 0.75, "browOuterUp": 0.85, "eyeWide": 0.75, "headPitch": -0.04},
 }  # fmt: skip
 # Gains of the jaw and of rounding under each emotion at full intensity: a smile flattens the lips, sadness slackens.
 _EMOTION_JAW = {"neutral": 1.0, "happy": 1.04, "sad": 0.86, "angry": 1.12, "surprised": 1.14}

@@ -91,7 +91,7 @@ def draw_voice(rng: np.random.Generator) -> Voice:
         accent=accent,
         traits="\n".join(lines),
         speed_up=speed_up,
-        words_per_minute=float(np.clip(rng.normal(172, 26), 120, 240)),
+        words_per_minute=float(np.clip(rng.normal(182, 30), 120, 260)),
         liveliness=float(np.clip(rng.normal(52, 14), 20, 90)),
     )
 
