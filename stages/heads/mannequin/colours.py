@@ -10,7 +10,6 @@ from stages.heads.mannequin.places import smooth_step
 SKIN, ROSE, LIP = (226, 180, 156), (216, 142, 124), (198, 118, 108)
 BROW, LASH, CAVITY = (104, 72, 54), (70, 44, 36), (62, 20, 20)
 SCLERA, IRIS, IRIS_EDGE, PUPIL = (240, 236, 230), (92, 122, 116), (38, 54, 54), (14, 12, 12)
-LIGHT = (250, 250, 248)
 TOOTH, GUM, TONGUE = (240, 232, 218), (190, 104, 102), (196, 100, 98)
 
 
@@ -70,10 +69,6 @@ def colour(mesh: Mesh) -> np.ndarray:
             linear(PUPIL),
             np.where((angle < eyes.IRIS_ANGLE)[:, None], iris, linear(SCLERA)),
         )
-        # A painted light above the pupil, on the same side in both eyes: it makes them look alive.
-        arm = p[ball] - p[ball].mean(0)
-        off = np.hypot(arm[:, 0] + 2.7, arm[:, 1] - 3.3)
-        blend(0.9 * smooth_step(1.9, 0.9, off) * (arm[:, 2] > 0), LIGHT, ball)
     for row in (mesh.upper_teeth, mesh.lower_teeth):
         w = mesh.tooth[row][:, None]
         colours[row] = w * linear(TOOTH) + (1 - w) * linear(GUM)

@@ -70,7 +70,7 @@ def build() -> np.ndarray:
         b = -3.0 + height * sin
         start = _ROOT + np.stack([a, b], -1) @ np.stack([[0.0, -np.sin(_TILT), -np.cos(_TILT)], _frame()[1]])
         start[:, 0] = 0.0
-        rings.append(surface.cast(start, np.array([1.0, 0.0, 0.0]), 110.0, 30.0, 80))
+        rings.append(surface.cast(start, np.array([1.0, 0.0, 0.0]), 110.0, 30.0))
     behind = 0.5 * rings[1] + 0.5 * ear[0] + np.array([-1.0, 0.0, 0.0]) * (2.0 * wide)[:, None]
     centre = _ROOT + np.array([[a_centre - 5.0, b_centre, -3.4]]) @ _frame()
     grid = _soften(np.concatenate([np.stack([*rings, behind]), ear]))

@@ -19,8 +19,8 @@ def eye_curves(places: Places) -> dict[str, np.ndarray]:
         "eyeWide": _lids(places, 2.6 * middle**0.7, -0.9 * middle, brow=1.2),
         "eyeLookDown": _lids(places, -6.0 * middle, -1.8 * middle) + _turn(places, GAZE, 0),
         "eyeLookUp": _lids(places, 4.4 * middle**0.8, 1.4 * middle) + _turn(places, -GAZE, 0),
-        "eyeLookIn": _lids(places, 0 * t, 0 * t, sideways=-0.9) + _turn(places, -GAZE, 1),
-        "eyeLookOut": _lids(places, 0 * t, 0 * t, sideways=0.9) + _turn(places, GAZE, 1),
+        "eyeLookIn": _lids(places, 0 * t, 0 * t, sideways=-1.4) + _turn(places, -GAZE, 1),
+        "eyeLookOut": _lids(places, 0 * t, 0 * t, sideways=1.4) + _turn(places, GAZE, 1),
     }
     curves = {}
     for name, left in lefts.items():

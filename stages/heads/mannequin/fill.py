@@ -63,7 +63,7 @@ def _neck_ring() -> np.ndarray:
 def _inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     """(N,) whether 2D points lie inside a polygon."""
     a, b = polygon, np.roll(polygon, -1, axis=0)
-    x, y = points[:, :1], points[:, 1:]
+    x, y = points[:, 0, None], points[:, 1, None]
     crosses = (a[:, 1] > y) != (b[:, 1] > y)
     with np.errstate(divide="ignore", invalid="ignore"):
         at = a[:, 0] + (y - a[:, 1]) / (b[:, 1] - a[:, 1]) * (b[:, 0] - a[:, 0])
@@ -73,26 +73,23 @@ def _inside(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
 def _scatter(fixed: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
     """Vertices thrown on the half head in random order, each kept where no neighbour is too close."""
     rng = np.random.default_rng(SEED)
-    polar, azimuth = np.meshgrid(np.linspace(0.02, 2.95, 190), np.linspace(0.02, np.pi - 0.02, 150), indexing="ij")
-    polar, azimuth = polar.ravel(), azimuth.ravel()
+    grid = np.meshgrid(np.linspace(0.02, 2.95, 190), np.linspace(0.02, np.pi - 0.02, 150), indexing="ij")
+    polar, azimuth = (g.ravel() for g in grid)
     directions = np.stack([np.sin(polar) * np.sin(azimuth), np.cos(polar), np.sin(polar) * np.cos(azimuth)], 1)
-    candidates = surface.cast(HEAD_CENTRE, directions, 230.0, samples=48)
+    candidates = surface.cast(HEAD_CENTRE, directions, 230.0)
     # From the middle of the head the neck is seen at a glancing angle: sample it from its own axis.
-    height, azimuth = np.meshgrid(
-        np.linspace(NECK_BOTTOM, -105.0, 60), np.linspace(0.02, np.pi - 0.02, 70), indexing="ij"
-    )
+    height, around = np.meshgrid(np.linspace(NECK_BOTTOM, -105.0, 60), np.linspace(0.02, np.pi - 0.02, 70))
     axis = np.stack([0 * height, height, 0 * height - 22.0], -1).reshape(-1, 3)
-    sideways = np.stack([np.sin(azimuth), 0 * azimuth, np.cos(azimuth)], -1).reshape(-1, 3)
-    neck = surface.cast(axis, sideways, 90.0, 5.0, samples=48)
-    candidates = np.concatenate(
-        [candidates[(candidates[:, 1] > -105.0) | (candidates[:, 2] > 48.0)], neck[neck[:, 2] <= 48.0]]
-    )
+    sideways = np.stack([np.sin(around), 0 * around, np.cos(around)], -1).reshape(-1, 3)
+    neck = surface.cast(axis, sideways, 90.0, 5.0)
+    above = candidates[(candidates[:, 1] > -105.0) | (candidates[:, 2] > 48.0)]
+    candidates = np.concatenate([above, neck[neck[:, 2] <= 48.0]])
     nose = candidates[spacing(candidates) < 4.5]
     shifts = rng.uniform(-1.5, 1.5, (3, *nose.shape))
     near_nose = surface.project((nose + shifts).reshape(-1, 3), 3)
     # Only what HEAD_CENTRE sees has a place in the chart.
     outward = near_nose - HEAD_CENTRE
-    candidates = np.concatenate([candidates, surface.cast(HEAD_CENTRE, _unit(outward), 230.0, samples=48)])
+    candidates = np.concatenate([candidates, surface.cast(HEAD_CENTRE, _unit(outward), 230.0)])
     room = spacing(candidates)
     ok = (candidates[:, 1] > NECK_BOTTOM + 0.5 * room) & (candidates[:, 0] > 0.45 * room)
     flat = _chart(candidates)
@@ -219,7 +216,7 @@ def build(
         faces = _triangulate(points, hole_index)
         points = _smooth(points, faces, free, on_middle)
         directions = _unit(points[free] - HEAD_CENTRE)
-        points[free] = surface.cast(HEAD_CENTRE, directions, 230.0, samples=48)
+        points[free] = surface.cast(HEAD_CENTRE, directions, 230.0)
         points[on_middle, 0] = 0.0
     faces = _triangulate(points, hole_index)
     for _ in range(6):  # a last, free relaxation reaches what the middle of the head does not see evenly

@@ -48,10 +48,13 @@ def _soft_max(a: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _ellipsoid(p: np.ndarray, centre: tuple[float, ...], radii: tuple[float, ...], exponent: float = 2.0) -> np.ndarray:
-    q = np.abs(p - np.array(centre)) / np.array(radii)
-    rho = np.maximum((q**exponent).sum(-1) ** (1.0 / exponent), 1e-6)
-    gradient = np.linalg.norm(q / np.array(radii), axis=-1) / np.maximum(np.linalg.norm(q, axis=-1), 1e-6)
-    return (rho - 1.0) / np.maximum(gradient, 1e-6)
+    a, b, c = (np.abs(p[..., k] - centre[k]) / radii[k] for k in range(3))
+    if exponent == 2.0:
+        rho = np.sqrt(a * a + b * b + c * c)
+    else:
+        rho = (a**exponent + b**exponent + c**exponent) ** (1.0 / exponent)
+    slope = np.sqrt((a / radii[0]) ** 2 + (b / radii[1]) ** 2 + (c / radii[2]) ** 2)
+    return (rho - 1.0) * np.sqrt(a * a + b * b + c * c) / np.maximum(slope, 1e-6)
 
 
 def _capsule(p: np.ndarray, a: tuple[float, ...], b: tuple[float, ...], r_a: float, r_b: float) -> np.ndarray:
@@ -62,7 +65,8 @@ def _capsule(p: np.ndarray, a: tuple[float, ...], b: tuple[float, ...], r_a: flo
 
 
 def _bump(p: np.ndarray, centre: tuple[float, ...], sigma: tuple[float, ...]) -> np.ndarray:
-    return np.exp(-0.5 * (((p - np.array(centre)) / np.array(sigma)) ** 2).sum(-1))
+    a, b, c = ((p[..., k] - centre[k]) / sigma[k] for k in range(3))
+    return np.exp(-0.5 * (a * a + b * b + c * c))
 
 
 def catmull_rom(x: np.ndarray, knots: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -170,7 +174,7 @@ def project(points: np.ndarray, iterations: int = 6) -> np.ndarray:
     return points
 
 
-def cast(origins: np.ndarray, directions: np.ndarray, far: float, near: float = 0.0, samples: int = 96) -> np.ndarray:
+def cast(origins: np.ndarray, directions: np.ndarray, far: float, near: float = 0.0) -> np.ndarray:
     """Outermost crossing of rays with the skin.
 
     Args:
@@ -178,17 +182,24 @@ def cast(origins: np.ndarray, directions: np.ndarray, far: float, near: float = 
         directions: (N, 3) or (3,) unit vectors.
         far: distance at which the search starts, outside the head.
         near: distance at which it ends, inside.
-        samples: steps of the search.
 
     Returns:
         (N, 3) points on the skin.
     """
     origins, directions = np.broadcast_arrays(np.asarray(origins, float), np.asarray(directions, float))
-    steps = np.linspace(far, near, samples)
-    values = field(origins[:, None] + steps[:, None] * directions[:, None])
-    first = np.argmax(values < 0, axis=1)
-    outside, inside = steps[np.maximum(first - 1, 0)], steps[first]
-    for _ in range(24):
+    outside = np.full(len(origins), far)
+    inside = np.full(len(origins), near)
+    # March inward by a part of the field, which is nearly the distance, until the skin is passed.
+    marching = np.arange(len(origins))
+    value = field(origins + far * directions)
+    while len(marching):
+        further = outside[marching] - np.maximum(0.6 * value, 0.6)
+        beyond = field(origins[marching] + further[:, None] * directions[marching])
+        passed = (beyond < 0) | (further <= near)
+        inside[marching[passed]] = np.maximum(further[passed], near)
+        outside[marching[~passed]] = further[~passed]
+        marching, value = marching[~passed], beyond[~passed]
+    for _ in range(22):
         middle = 0.5 * (outside + inside)
         is_inside = field(origins + middle[:, None] * directions) < 0
         inside = np.where(is_inside, middle, inside)
@@ -199,4 +210,4 @@ def cast(origins: np.ndarray, directions: np.ndarray, far: float, near: float = 
 def front(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(..., 3) points of the skin seen from the front at (x, y), mm."""
     start = np.stack([x, y, np.zeros_like(x)], -1)
-    return cast(start.reshape(-1, 3), np.array([0.0, 0.0, 1.0]), 135.0, 20.0, 80).reshape(start.shape)
+    return cast(start.reshape(-1, 3), np.array([0.0, 0.0, 1.0]), 135.0, 20.0).reshape(start.shape)
