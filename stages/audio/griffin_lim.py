@@ -22,6 +22,8 @@ def griffin_lim(log_mel: Tensor, *, num_iterations: int = 32) -> Tensor:
     # The filters overlap, so the least-squares inverse may be negative where the true amplitude is not.
     inverse = torch.linalg.pinv(mel_filters().to(log_mel.device))
     amplitude = (log_mel.exp() @ inverse).clamp_min(0).T  # (321, L)
+    # L hops of sound have L + 1 frames, of which log_mel drops the last.
+    amplitude = torch.cat([amplitude, amplitude[:, -1:]], dim=1)  # (321, L + 1)
     return griffinlim(
         amplitude,
         window=torch.hann_window(WINDOW_SAMPLES, device=log_mel.device),
