@@ -72,6 +72,10 @@ def _examine_torchaudio(*, fix: bool) -> Check:
         return Check(
             "torchaudio", "fail", "its compiled extension wants CUDA, this torch has none", "run `thunder doctor --fix`"
         )
+    return _move_extension_aside(folder, libraries)
+
+
+def _move_extension_aside(folder: Path, libraries: list[Path]) -> Check:
     aside = folder / _ASIDE
     try:
         _move(libraries, aside)
@@ -80,7 +84,8 @@ def _examine_torchaudio(*, fix: bool) -> Check:
     found = _try_import("torchaudio")
     if found.startswith("error:"):
         _move([aside / library.name for library in libraries], folder / "lib")
-        aside.rmdir()
+        if not any(aside.iterdir()):
+            aside.rmdir()
         return Check(
             "torchaudio", "fail", found, f"moving its extension aside did not help, so it was put back; {_REINSTALL}"
         )

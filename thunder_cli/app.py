@@ -11,6 +11,8 @@ A command is a function in `commands/<name>.py` that is registered below. It
 - calls `console.report_failures`, which exits 1, if some items of many failed.
 """
 
+import io
+import sys
 from collections.abc import Callable
 
 import typer
@@ -55,4 +57,7 @@ for name, function in COMMANDS.items():
 
 def main() -> None:
     """Entry point of the `thunder` program."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A name or a text that the terminal cannot show is no reason to fail after the work is done.
+        sys.stdout.reconfigure(errors="backslashreplace")
     app()

@@ -1,12 +1,15 @@
 """The terminal: results on stdout, talk and progress on stderr, and errors as one line."""
 
 import json
+import math
+import os
 import signal
 import sys
-import time
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -16,11 +19,19 @@ from typer.core import TyperGroup
 from stages.runtime.errors import Failure, ThunderError, summarise_failures
 from stages.runtime.progress import Advance, Progress, silent
 
-stderr = Console(stderr=True, highlight=False)
-stdout = Console(highlight=False)
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+# Paths and transcripts may hold `:name:`, which rich would turn into an emoji.
+stderr = Console(stderr=True, highlight=False, emoji=False)
+stdout = Console(highlight=False, emoji=False)
 
 # A bar that vanishes at once is noise; one that comes late is a worry.
 _SECONDS_BEFORE_A_BAR = 1.0
+_WIDTH_OF_A_PIPE = 10_000
+
+# The display of progress that is open now, if one is: a terminal has room for one.
+_displays: list["RichProgress"] = []
 
 
 class ThunderGroup(TyperGroup):
@@ -30,15 +41,27 @@ class ThunderGroup(TyperGroup):
         """Runs the subcommand.
 
         Raises:
-            typer.Exit: 1 after a `ThunderError`, 130 after an interrupt.
+            typer.Exit: 1 after a `ThunderError` or a file that the system refuses, 130 after an interrupt.
         """
-        # SIGTERM (a scheduler, `timeout`) should clean up partial files as Ctrl-C does.
-        if hasattr(signal, "SIGTERM"):
-            signal.signal(signal.SIGTERM, _interrupt)
+        # A scheduler, `timeout` or a closed terminal should clean up partial files as Ctrl-C does.
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores SIGHUP
+                signal.signal(number, _interrupt)
         try:
             return super().invoke(ctx)
         except ThunderError as error:
             print_error(str(error))
+            raise typer.Exit(1) from None
+        except BrokenPipeError:
+            raise  # the reader of a pipe has seen enough; click ends quietly
+        except OSError as error:
+            # A file that the system refuses is the user's to mend; an OSError without a file is a fault of ours.
+            if error.filename is None:
+                raise
+            print_error(
+                f"{os.fsdecode(error.filename)}: {error.strerror}; check the path, its folder and its permissions"
+            )
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             print_error("interrupted")
@@ -82,14 +105,32 @@ def print_training(summary: Any, *, as_json: bool) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Prints JSON on stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+    """Prints JSON on stdout; numbers that JSON cannot hold become null."""
+    sys.stdout.write(json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold of a result: dataclasses as objects, arrays as lists, NaN as null, the rest as text."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)
 
 
 def print_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str | None = None
 ) -> None:
-    """Prints a table on stdout; columns of numbers are aligned to the right."""
+    """Prints a table on stdout; columns of numbers are aligned to the right.
+
+    In a pipe a row is one line, however long, so that `grep` finds what belongs together.
+    """
     table = Table(title=title or None, caption=caption, title_justify="left", caption_justify="left", box=None)
     for i, column in enumerate(columns):
         table.add_column(
@@ -97,6 +138,8 @@ def print_table(
         )
     for row in rows:
         table.add_row(*map(_escape, row))
+    if not stdout.is_terminal:
+        stdout.width = _WIDTH_OF_A_PIPE
     stdout.print(table)
 
 
@@ -118,34 +161,53 @@ def progress(*, quiet: bool = False) -> Progress:
 
 @contextmanager
 def _bar(title: str, total: float | None = None) -> Iterator[Advance]:
+    """One task; a task within a task is a line below it on the same display."""
+    if _displays:
+        with _task(_displays[-1], title, total) as advance:
+            yield advance
+        return
+
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[values]}"),
+        TextColumn("{task.fields[values]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    bar = RichProgress(*columns, console=stderr, transient=True)
-    task = bar.add_task(title, total=total, values="")
-    began = time.monotonic()
+    display = RichProgress(*columns, console=stderr, transient=True)
+    # By a timer, not at the first advance: that may be long in coming.
+    timer = threading.Timer(_SECONDS_BEFORE_A_BAR, display.start)
+    timer.daemon = True
+    timer.start()
+    _displays.append(display)
+    try:
+        with _task(display, title, total) as advance:
+            yield advance
+    finally:
+        _displays.remove(display)
+        timer.cancel()
+        timer.join()
+        display.stop()
+
+
+@contextmanager
+def _task(display: "RichProgress", title: str, total: float | None) -> Iterator[Advance]:
+    task = display.add_task(title, total=total, values="")
 
     def advance(amount: float = 1, /, **values: float | str) -> None:
-        if not bar.live.is_started and time.monotonic() - began > _SECONDS_BEFORE_A_BAR:
-            bar.start()
         shown = "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items())
         if shown:
-            bar.update(task, values=shown)
-        bar.advance(task, amount)
+            display.update(task, values=shown)
+        display.advance(task, amount)
 
     try:
         yield advance
     finally:
-        if bar.live.is_started:
-            bar.stop()
+        display.remove_task(task)
 
 
 def _is_number(text: str) -> bool:

@@ -16,15 +16,14 @@ def doctor(
 
     Example: `thunder doctor --fix`
     """
-    from dataclasses import asdict
-
     from stages.doctor import examine
 
     checks = examine(fix=fix)
     if json:
-        console.print_json([asdict(check) for check in checks])
+        console.print_json(checks)
     else:
         rows = [(check.name, check.status, check.found, check.remedy) for check in checks]
         console.print_table("", ("part", "status", "found", "what to do"), rows)
-    if any(check.status == "fail" for check in checks):
+    if failed := [check.name for check in checks if check.status == "fail"]:
+        console.print_error(f"{', '.join(failed)}: not in order; the last column says what to do")
         raise typer.Exit(1)
