@@ -1,6 +1,7 @@
 """Which corpus lies in a folder."""
 
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 from stages.artifacts.head_record import HeadRecord
@@ -15,6 +16,8 @@ LAYOUTS = {
     "vocaset": "data_verts.npy, raw_audio_fixed.pkl, subj_seq_to_idx.pkl and templates.pkl",
     "vocaset-processed": "vertices_npy/<subject>_sentenceNN.npy, wav/<same>.wav and templates.pkl",
 }
+# Someone may give a home folder by mistake.
+_MAX_FILES_TO_COUNT = 1000
 _VOCASET_FILES = ("data_verts.npy", "raw_audio_fixed.pkl", "subj_seq_to_idx.pkl")
 
 
@@ -68,11 +71,12 @@ def open_corpus(
 
 
 def _contents(folder: Path) -> str:
-    files = [p for p in folder.rglob("*") if p.is_file()]
+    files = list(islice((p for p in folder.rglob("*") if p.is_file()), _MAX_FILES_TO_COUNT))
     if not files:
         return "an empty folder"
     kinds = Counter(p.suffix.lower() or "no suffix" for p in files)
-    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5)) + f" of {len(files)} files"
+    first = "the first " if len(files) == _MAX_FILES_TO_COUNT else ""
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5)) + f" of {first}{len(files)} files"
 
 
 def _wanted() -> str:
