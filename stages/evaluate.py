@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.artifacts.clips import Clip, ClipFile, open_clips
+from stages.artifacts.clips import Clip, ClipFile, ClipSummary, open_clips
 from stages.artifacts.files import check_output
 from stages.artifacts.head_record import HeadRecord
 from stages.artifacts.metrics_file import MetricRow, write_metrics
@@ -161,16 +161,20 @@ class _ClipReader:
         """Takes the truth, and the regions, from a dataset.
 
         Raises:
-            ThunderError: its vertices are not those of the samples, or it has none of their clips.
+            ThunderError: its vertices are not those of the samples, it has none of their clips, or one of another rate or
+                length.
         """
         _check_comparable(self.samples, reference)
-        self.shared = [clip_id for clip_id in self.samples if clip_id in reference]
-        if not self.shared:
+        shared = [clip_id for clip_id in self.samples if clip_id in reference]
+        if not shared:
             raise ThunderError(
                 f"no clip of {self.samples.path} is in {reference.path}: samples hold {_some(self.samples)}; the "
                 f"reference holds {_some(reference)}"
             )
-        self.reference, self.true_head = reference, build_head(reference.head).to(self.device)
+        for clip_id in shared:
+            _check_same_timing(self.samples.summary(clip_id), reference.summary(clip_id), self.samples.path)
+        self.reference, self.shared = reference, shared
+        self.true_head = build_head(reference.head).to(self.device)
         # Not those of the samples: samples of several models are compared by one dataset.
         self._use_regions_of(reference.head)
         del self.lacks["reference"]
@@ -206,7 +210,7 @@ class _ClipReader:
             # Exact vertices are the truth where motion, a projection, only approximates them.
             truth = self.reference.read(clip_id, vertices=self.reference.head.kind == "displacement")
             template_file, subject = self.reference, truth.subject
-        num_frames = clip.num_frames if truth is None else self._common_length(clip, truth)
+        num_frames = min(clip.num_frames, clip.num_frames if truth is None else truth.num_frames)
         # Both faces stand on one template, so that what differs is motion and never identity.
         template = self._tensor(template_file.template(subject))
         return ClipFaces(
@@ -223,19 +227,6 @@ class _ClipReader:
         exact = None if truth.vertices is None else self._tensor(truth.vertices[:num_frames])
         return Face(self.true_head, self._tensor(truth.motion[:num_frames]), template, exact)
 
-    def _common_length(self, clip: Clip, truth: Clip) -> int:
-        if not math.isclose(clip.fps, truth.fps, rel_tol=1e-4):
-            raise ThunderError(
-                f"clip {clip.id}: {self.samples.path} has {clip.fps:g} fps, the reference {truth.fps:g}; sample at the "
-                f"rate of the reference"
-            )
-        if abs(clip.num_frames - truth.num_frames) > _MAX_TRIMMED_FRAMES:
-            raise ThunderError(
-                f"clip {clip.id}: {self.samples.path} has {clip.num_frames} frames, the reference {truth.num_frames}; "
-                f"wanted the same, up to {_MAX_TRIMMED_FRAMES}: is it another recording of that name?"
-            )
-        return min(clip.num_frames, truth.num_frames)
-
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
 
@@ -247,6 +238,19 @@ def _check_comparable(samples: ClipFile, reference: ClipFile) -> None:
             f"{samples.path} is of head {ours.name} ({ours.fingerprint}, {ours.units}), {reference.path} of "
             f"{theirs.name} ({theirs.fingerprint}, {theirs.units}): vertices do not correspond; evaluate against a "
             f"dataset of the same head"
+        )
+
+
+def _check_same_timing(ours: ClipSummary, theirs: ClipSummary, samples_path: Path) -> None:
+    if not math.isclose(ours.fps, theirs.fps, rel_tol=1e-4):
+        raise ThunderError(
+            f"clip {ours.id}: {samples_path} has {ours.fps:g} fps, the reference {theirs.fps:g}; sample at the rate of the "
+            f"reference"
+        )
+    if abs(ours.num_frames - theirs.num_frames) > _MAX_TRIMMED_FRAMES:
+        raise ThunderError(
+            f"clip {ours.id}: {samples_path} has {ours.num_frames} frames, the reference {theirs.num_frames}; wanted the "
+            f"same, up to {_MAX_TRIMMED_FRAMES}: is it another recording of that name?"
         )
 
 

@@ -71,7 +71,7 @@ def values(path: str = "metrics.h5") -> dict[str, float]:
 
 
 def test_every_figure_equals_the_formula_on_whole_arrays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faces_module, "_BLOCK_SIZE", 5000)  # blocks of 18 vertices, the last one of 10
+    monkeypatch.setattr(faces_module, "_BLOCK_SIZE", 5000)  # 8 frames of all vertices at once
     evaluate(Path("samples.h5"), Path("metrics.h5"), reference_path=Path("dataset.h5"))
     head = build_head(small_head())
     regions = head.record.regions
@@ -226,7 +226,8 @@ def test_table_and_file_say_unit_region_formula_and_count(folder: Path) -> None:
     lips = small_head().regions["lips"]
     line = next(line for line in out.splitlines() if line.strip().startswith("lve "))
     assert "mm²" in line
-    assert f"lips {region_hash(lips)}" in line
+    assert "lips" in line.split()
+    assert f"regions: lips {region_hash(lips)}, all " in out
     assert line.split()[-1] == "4"
     assert "4 clips of samples.h5, 3 takes each; 4 of them against dataset.h5" in " ".join(out.split())
     rows = {row.name: row for row in read_metrics(Path("metrics.h5"))}
@@ -353,9 +354,13 @@ def _fps(fps: float) -> Callable[[Clip], Clip]:
         (["--metrics", "lve,cer"], takes_of, "metric cer: needs the lip reader, which is not in this version"),
         (["--metrics", "ver"], takes_of, "metric ver: needs the lip reader, which is not in this version"),
         (["--metrics", "m2s"], takes_of, "metric m2s: needs a mesh-to-speech model; give --m2s"),
-        ([], _fps(30.0), "samples.h5 has 30 fps, the reference 25; sample at the rate of the reference"),
         (
-            [],
+            ["--reference", "dataset.h5"],
+            _fps(30.0),
+            "samples.h5 has 30 fps, the reference 25; sample at the rate of the reference",
+        ),
+        (
+            ["--reference", "dataset.h5"],
             lambda clip: replace(takes_of(clip), motion=takes_of(clip).motion[:, :20]),
             "samples.h5 has 20 frames, the reference 30",
         ),
@@ -375,6 +380,14 @@ def test_errors_are_one_line_and_leave_no_file(
     assert code == 1
     assert message in err
     assert sorted(path.name for path in folder.iterdir()) == ["dataset.h5", "samples.h5"]
+
+
+def test_a_dataset_of_another_rate_is_done_without_when_not_named(folder: Path) -> None:
+    sample_from(Path("dataset.h5"), Path("samples.h5"), _fps(30.0))
+    code, _, err = run()
+    assert code == 0
+    assert set(values()) == {"s-div-upper", "s-div-lips", "jitter"}
+    assert "samples.h5 has 30 fps, the reference 25" in err
 
 
 def test_an_output_that_exists_is_kept_without_force(folder: Path) -> None:

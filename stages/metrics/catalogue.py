@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.metrics import diversity, geometry, lip_sync, speech_recovery
-from stages.metrics.faces import ALL_VERTICES, ClipFaces, Region
+from stages.metrics.faces import ALL_VERTICES, ClipFaces, Face, Region
 from stages.runtime.errors import ThunderError
 
 Need = Literal["reference", "takes", "m2s"]
@@ -77,10 +77,11 @@ def _lve_l2(clip: ClipFaces) -> Tensor:
 
 
 def _mve(clip: ClipFaces) -> Tensor:
-    takes, truth = clip.takes, clip.true_face
-    return clip.average(
-        ALL_VERTICES, lambda block: geometry.mean_vertex_error(takes.vertices(block), truth.vertices(block))
-    )
+    def mean(indices: Tensor, frames: slice) -> Tensor:
+        truth = clip.true_face.vertices(indices, frames=frames)
+        return geometry.mean_vertex_error(clip.takes.vertices(indices, frames=frames), truth)
+
+    return clip.average(ALL_VERTICES, mean)
 
 
 def _fdd(clip: ClipFaces) -> Tensor:
@@ -100,20 +101,30 @@ def _l_ccc(clip: ClipFaces) -> Tensor:
 
 
 def _s_div_upper(clip: ClipFaces) -> Tensor:
-    return clip.average("upper_face", lambda block: diversity.sample_diversity(clip.takes.vertices(block)))
+    return _diversity(clip, "upper_face")
 
 
 def _s_div_lips(clip: ClipFaces) -> Tensor:
-    return clip.average("lips", lambda block: diversity.sample_diversity(clip.takes.vertices(block)))
+    return _diversity(clip, "lips")
+
+
+def _diversity(clip: ClipFaces, region: Region) -> Tensor:
+    return clip.average(region, lambda indices, t: diversity.sample_diversity(clip.takes.vertices(indices, frames=t)))
 
 
 def _jitter(clip: ClipFaces) -> Tensor:
-    return clip.average(ALL_VERTICES, lambda block: geometry.jitter(clip.takes.vertices(block, pose=True), clip.fps))
+    return _jitter_of(clip.takes, clip)
 
 
 def _jitter_truth(clip: ClipFaces) -> Tensor:
-    truth = clip.true_face
-    return clip.average(ALL_VERTICES, lambda block: geometry.jitter(truth.vertices(block, pose=True), clip.fps))
+    return _jitter_of(clip.true_face, clip)
+
+
+def _jitter_of(face: Face, clip: ClipFaces) -> Tensor:
+    def mean(indices: Tensor, frames: slice) -> Tensor:
+        return geometry.jitter(face.vertices(indices, frames=frames, pose=True), clip.fps)
+
+    return clip.average(ALL_VERTICES, mean, reach=3)
 
 
 def _m2s_mel(clip: ClipFaces) -> Tensor:

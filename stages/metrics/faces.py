@@ -1,6 +1,6 @@
-"""One clip's takes and truth as vertices, whole regions for one take or few vertices for all takes.
+"""One clip's takes and truth as vertices: a region through time for one take, or a few frames of all takes.
 
-Memory stays bounded whatever the length of the clip: means over vertices are taken block by block of vertices.
+Means over frames are taken block by block of frames, so that memory does not grow with the length of the clip.
 """
 
 from collections.abc import Callable
@@ -41,11 +41,11 @@ class Face:
         """T."""
         return self.motion.shape[-2]
 
-    def vertices(self, indices: Tensor, *, pose: bool = False) -> Tensor:
-        """Some of the vertices (..., T, M, 3), by default without head pose."""
+    def vertices(self, indices: Tensor, *, frames: slice = slice(None), pose: bool = False) -> Tensor:
+        """Some of the vertices, of all frames or some (..., t, M, 3); by default without head pose."""
         if self.exact is not None:
-            return self.exact[:, indices]
-        return self.head.vertices(self.motion, template=self.template, indices=indices, pose=pose)
+            return self.exact[frames][:, indices]
+        return self.head.vertices(self.motion[..., frames, :], template=self.template, indices=indices, pose=pose)
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,25 @@ class ClipFaces:
         takes = (Face(self.takes.head, motion, self.takes.template) for motion in self.takes.motion)
         return torch.stack([formula(take.vertices(indices), truth, template) for take in takes])
 
-    def average(self, region: Region, formula: Callable[[Tensor], Tensor]) -> Tensor:
-        """Mean over vertices of what `formula(indices (M,))` says of a block of them, itself a mean over vertices."""
+    def average(self, region: Region, formula: Callable[[Tensor, slice], Tensor], *, reach: int = 0) -> Tensor:
+        """Mean over frames of `formula(indices (M,), frames)`, itself a mean over the frames that it is given.
+
+        Args:
+            reach: frames beyond its own that the formula needs to say something of a frame: 3 for a third difference.
+
+        Returns:
+            What the formula returns; NaN where the clip has no more frames than `reach`.
+        """
         indices = self.regions[region]
-        block_length = max(1, _BLOCK_SIZE // (3 * self.num_takes * self.takes.num_frames))
-        blocks = indices.split(block_length)
-        return torch.stack([formula(block) * len(block) for block in blocks]).sum(0) / len(indices)
+        length = max(1, _BLOCK_SIZE // (3 * self.num_takes * len(indices)))
+        total = self.takes.num_frames - reach
+        if total < 1:
+            return self.takes.template.new_tensor(torch.nan)
+        values = []
+        for start in range(0, total, length):
+            stop = min(start + length, total)
+            values.append(formula(indices, slice(start, stop + reach)) * (stop - start))
+        return torch.stack(values).sum(0) / total
 
     @cached_property
     def takes_heard(self) -> Heard:

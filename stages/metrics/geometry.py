@@ -124,5 +124,5 @@ def jitter(vertices: Tensor, fps: float) -> Tensor:
     Source:
         Jerk as the measure of smoothness: Flash and Hogan (1985); as a metric named jitter: TransPose (Yi et al., 2021).
     """
-    jerk = torch.diff(vertices.double(), n=3, dim=-3) * fps**3  # (..., T-3, V, 3)
-    return torch.linalg.vector_norm(jerk, dim=-1).mean((-2, -1))
+    jerk = torch.diff(vertices, n=3, dim=-3)  # (..., T-3, V, 3)
+    return torch.linalg.vector_norm(jerk, dim=-1).mean((-2, -1)) * fps**3

@@ -81,19 +81,22 @@ def evaluate(
 
 def _cells(row: "MetricRow") -> tuple[str, ...]:
     interval = "-" if math.isnan(row.low) else f"{row.low:.4g} .. {row.high:.4g}"
-    region = f"{row.region} {row.region_hash}".strip()
-    return row.name, f"{row.value:.4g}", interval, row.unit, region, str(len(row.clip_ids))
+    return row.name, f"{row.value:.4g}", interval, row.unit, row.region, str(len(row.clip_ids))
 
 
 def _caption(found: "Evaluation", samples: Path, reference: Path | None, m2s: Path | None, output: Path) -> str:
     fewest, most = found.num_takes
     takes = f"{most} take" + ("s" if most > 1 else "") if fewest == most else f"{fewest} to {most} takes"
-    parts = [f"{found.num_clips} clips of {samples}, {takes} each"]
+    clips = f"{found.num_clips} clip" + ("s" if found.num_clips > 1 else "")
+    parts = [f"{clips} of {samples}, {takes}" + (" each" if found.num_clips > 1 else "")]
     if found.num_referenced:
         parts.append(f"{found.num_referenced} of them against {reference}")
     if any(row.name.startswith("m2s") for row in found.rows):
         parts.append(f"heard by {m2s}")
-    return "; ".join(parts) + f"; written to {output}"
+    parts.append(f"written to {output}")
+    # The hash tells whether two tables looked at the same vertices.
+    regions = {row.region: row.region_hash for row in found.rows if row.region}
+    return "; ".join(parts) + "\nregions: " + ", ".join(f"{name} {digest}" for name, digest in regions.items())
 
 
 def _by_reason(skipped: dict[str, str]) -> dict[str, list[str]]:
