@@ -1,0 +1,109 @@
+# The whole chain as files with their prerequisites: touch a stage's input, and just what follows is made again.
+# Copy the middle part for your own experiments; `make help` lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+THUNDER := $(VENV)/bin/thunder
+INSTALLED := $(VENV)/.installed
+
+# Where the demonstration's artifacts go, and how much is made and trained: minutes on two cores.
+D := demo
+HOURS := 0.5
+SUBJECTS := 24
+M2S_STEPS := 350
+DIFFUSION_STEPS := 600
+TAKES := 5
+SEED := 0
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z/-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z/-]+):.*## /\1\t/' | expand -t 12
+
+# --- installation -----------------------------------------------------------------------------------------------------
+
+.PHONY: install
+install: $(INSTALLED) ## make .venv with everything in it
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(THUNDER) doctor --fix
+	touch $@
+
+# --- the chain --------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(D)/takes.mp4 $(D)/takes.png $(D)/arkit/.done $(D)/metrics.h5 ## speech in, five talking heads out, measured
+	@$(THUNDER) evaluate $(D)/test_samples.h5 --reference $(D)/dataset.h5 --m2s $(D)/m2s.h5 -o $(D)/metrics.h5 --force
+	@echo
+	@echo "Look at:  $(D)/takes.mp4      five takes of assets/speech.wav, side by side, with sound"
+	@echo "          $(D)/takes.png      the same as a contact sheet"
+	@echo "          $(D)/arkit/         their ARKit curves, one Live Link Face CSV a take, and the speech"
+	@echo "          $(D)/metrics.h5     the table above, with the figures of every test clip"
+
+# A corpus is a folder; the file that is written into it last stands for all of it.
+$(D)/corpus/synthesis.json: | $(INSTALLED)
+	$(THUNDER) synthesize $(D)/corpus --hours $(HOURS) --subjects $(SUBJECTS) --seed $(SEED) --force
+
+$(D)/dataset.h5: $(D)/corpus/synthesis.json
+	$(THUNDER) preprocess $(D)/corpus -o $@ --force
+
+$(D)/m2s.h5: $(D)/dataset.h5
+	$(THUNDER) train-m2s $< -o $@ --steps $(M2S_STEPS) --seed $(SEED) --force
+
+$(D)/diffusion.h5: $(D)/dataset.h5 $(D)/m2s.h5
+	$(THUNDER) train-diffusion $< -o $@ --m2s $(D)/m2s.h5 --steps $(DIFFUSION_STEPS) --seed $(SEED) --force
+
+$(D)/samples.h5: assets/speech.wav $(D)/diffusion.h5 $(D)/m2s.h5
+	$(THUNDER) sample $< --n $(TAKES) --model $(D)/diffusion.h5 --m2s $(D)/m2s.h5 --seed $(SEED) -o $@ --force
+
+$(D)/takes.mp4 $(D)/takes.png: $(D)/samples.h5
+	$(THUNDER) render $< -o $@ --force
+
+$(D)/arkit/.done: $(D)/samples.h5
+	$(THUNDER) export $< --format arkit -o $(D)/arkit --force
+	touch $@
+
+$(D)/test_samples.h5: $(D)/dataset.h5 $(D)/diffusion.h5
+	$(THUNDER) sample --split test --dataset $< --n $(TAKES) --model $(D)/diffusion.h5 --seed $(SEED) -o $@ --force
+
+$(D)/metrics.h5: $(D)/test_samples.h5 $(D)/dataset.h5 $(D)/m2s.h5
+	$(THUNDER) evaluate $< --reference $(D)/dataset.h5 --m2s $(D)/m2s.h5 -o $@ --force --quiet > /dev/null
+
+# --- development ------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: $(INSTALLED) ## run the tests
+	$(VENV)/bin/python -m pytest
+
+.PHONY: lint
+lint: $(INSTALLED) ## lint, format and type checks
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+.PHONY: bench
+bench: $(INSTALLED) ## measure speed, as ratios to a reference workload of the same run
+	$(VENV)/bin/python -m tests.bench
+
+.PHONY: clean
+clean: ## remove the demonstration's artifacts
+	rm -rf $(D)
+
+# --- shipped assets: each is made by code that is kept ----------------------------------------------------------------
+
+# E: where the embedded model's corpus and datasets go; hours of work on two cores.
+E := embedded
+
+.PHONY: embedded
+embedded: assets/diffusion.h5 assets/m2s.h5 ## train the embedded model again
+
+assets/head.h5: $(wildcard stages/heads/mannequin/*.py) | $(INSTALLED)
+	$(VENV)/bin/python -m stages.heads.mannequin --output $@
