@@ -20,7 +20,7 @@ from stages.metrics import faces as faces_module
 from stages.metrics.catalogue import CATALOGUE, region_hash
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
-from tests.builders import small_dataset, small_head
+from tests.builders import small_clip, small_dataset, small_head
 from thunder_cli.app import app
 
 NUM_TAKES = 3
@@ -164,20 +164,23 @@ def test_exact_vertices_of_a_displacement_head_are_the_truth(tmp_path: Path) -> 
         assert figures["lve"] == pytest.approx(error_mm**2, abs=1e-2)
 
 
-def test_both_faces_stand_on_the_template_of_the_reference(folder: Path) -> None:
+def test_both_faces_stand_on_the_template_of_the_reference(tmp_path: Path) -> None:
     """A method that samples with another speaker's style is measured on the face of the speaker it is compared with."""
-    with open_clips(Path("dataset.h5")) as dataset:
-        clip, head = dataset.read("s0_clip"), dataset.head
-    for path, schema, subject, motion, scale in (
-        ("other.h5", "thunder.dataset", "s0", clip.motion, 1.1),
-        ("samples.h5", "thunder.samples", "s9", clip.motion[None], 0.7),
-    ):
-        templates = {subject: head.template * scale}
-        provenance = Provenance(seed=0, command="test")
-        with write_clips(Path(path), schema, head, provenance, force=True, subjects=templates) as writer:
-            writer.add(replace(clip, subject=subject, motion=motion))
-    assert run("--reference", "other.h5", "--metrics", "mve")[0] == 0
-    assert values()["mve"] == pytest.approx(0, abs=1e-5)
+    whole = small_head()
+    head = replace(whole, kind="displacement", features=("pc0",), arrays={"basis": whole.arrays["basis"][:1]})
+    clip = small_clip("c", head=head, vertices=True)
+    assert clip.vertices is not None
+    larger = replace(clip, subject="s0", vertices=clip.vertices + np.float32(0.1) * head.template)
+    sampled = replace(clip, subject="s9", motion=clip.motion[None], vertices=None)
+    for name, entry, scale in (("dataset", larger, 1.1), ("samples", sampled, 0.7)):
+        templates, provenance = {entry.subject: head.template * np.float32(scale)}, Provenance(seed=0, command="test")
+        path = tmp_path / f"{name}.h5"
+        with write_clips(path, f"thunder.{name}", head, provenance, force=True, subjects=templates) as writer:
+            writer.add(entry)
+    found = evaluate(
+        tmp_path / "samples.h5", tmp_path / "metrics.h5", reference_path=tmp_path / "dataset.h5", metrics=["mve", "fdd"]
+    )
+    assert [row.value for row in found.rows] == pytest.approx([0, 0, 0], abs=1e-4)
 
 
 def test_unit_less_heads_are_measured_in_their_own_unit(tmp_path: Path) -> None:
