@@ -25,6 +25,8 @@ from thunder_cli.commands import (
     preprocess,
     render,
     sample,
+    speak,
+    synthesize,
     train_diffusion,
     train_m2s,
 )
@@ -41,6 +43,7 @@ app = typer.Typer(
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "synthesize": synthesize.synthesize,
     "preprocess": preprocess.preprocess,
     "train-m2s": train_m2s.train_m2s,
     "train-diffusion": train_diffusion.train_diffusion,
@@ -48,6 +51,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "render": render.render,
     "export": export.export,
     "evaluate": evaluate.evaluate,
+    "speak": speak.speak,
     "inspect": inspect.inspect,
     "doctor": doctor.doctor,
 }
