@@ -8,7 +8,8 @@ from stages.heads.mannequin.places import smooth_step
 
 # sRGB, 0 .. 255
 SKIN, ROSE, LIP = (226, 180, 156), (216, 142, 124), (198, 118, 108)
-BROW, LASH, CAVITY = (104, 72, 54), (70, 44, 36), (62, 20, 20)
+HAIR, HAIR_TOP = (86, 62, 50), (112, 84, 64)
+BROW, LASH, CAVITY = (88, 61, 48), (70, 44, 36), (62, 20, 20)
 SCLERA, IRIS, IRIS_EDGE, PUPIL = (240, 236, 230), (92, 122, 116), (38, 54, 54), (14, 12, 12)
 TOOTH, GUM, TONGUE = (240, 232, 218), (190, 104, 102), (196, 100, 98)
 
@@ -40,9 +41,15 @@ def colour(mesh: Mesh) -> np.ndarray:
     blend(0.75 * spot((5.8, -45.5, 107), (2.6, 2.6, 4.0)), CAVITY)  # nostrils
 
     columns = np.arange(brows.COLUMNS) / (brows.COLUMNS - 1)
-    strength = np.array([0.45, 0.9, 0.9, 0.35])[:, None] * np.clip(0.35 + 6 * columns, 0, 1) * (1 - 0.5 * columns**4)
+    strength = np.array([0.6, 0.95, 0.95, 0.45])[:, None] * np.clip(0.35 + 6 * columns, 0, 1) * (1 - 0.5 * columns**4)
     for brow in (mesh.left_brow, mesh.mirror[mesh.left_brow]):
         blend(strength.ravel(), BROW, brow.ravel())
+
+    for image in (np.arange(len(p)), mesh.mirror):
+        blend(np.full(len(mesh.left_hairline), 0.25), HAIR, image[mesh.left_hairline])
+        hair = image[mesh.left_hair]
+        colours[hair] = linear(HAIR)
+        blend(0.5 * smooth_step(20.0, 120.0, p[hair, 1]), HAIR_TOP, hair)
 
     red = mesh.mouth[mouth.BORDER : mouth.CONTACT + 2]
     strength = np.array([0.55, *([0.92] * (len(red) - 1))])

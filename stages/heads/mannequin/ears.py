@@ -7,6 +7,7 @@ from stages.heads.mannequin import surface
 COLUMNS = 24
 NUM_RINGS = 12  # the first lies on the skin, the second is the root; the bowl's centre follows as one vertex
 
+SIZE = 0.94
 _ROOT = np.array([75.0, -9.0, -9.0])  # near the tragus
 _LEAN = 0.10  # outward, as the head is wider above
 _TILT, _FLARE = np.radians(14.0), np.radians(24.0)
@@ -38,8 +39,8 @@ def build() -> np.ndarray:
 
     def inside(scale: float, height: np.ndarray) -> np.ndarray:
         # The bowl lies forward of the middle of the plate, over the root.
-        a = a_centre - 5.5 * np.clip(1 - scale, 0, None) + (a_outline - a_centre) * scale
-        b = b_centre + (b_outline - b_centre) * scale
+        a = a_centre - 5.5 * np.clip(1 - scale, 0, None) + (a_outline - a_centre) * scale * SIZE
+        b = b_centre + (b_outline - b_centre) * scale * SIZE
         return np.stack([a, b, height + lift], -1)
 
     wide = back**0.7

@@ -18,7 +18,7 @@ _RELAXATIONS = 14
 def spacing(p: np.ndarray) -> np.ndarray:
     """Wanted distance between neighbouring vertices at points (..., 3), mm."""
     coarse = (
-        6.9 + 7.5 * np.clip((55.0 - p[..., 2]) / 90.0, 0.0, 1.0) + 2.0 * np.clip((p[..., 1] - 40.0) / 50.0, 0.0, 1.0)
+        7.2 + 8.0 * np.clip((55.0 - p[..., 2]) / 90.0, 0.0, 1.0) + 2.0 * np.clip((p[..., 1] - 40.0) / 50.0, 0.0, 1.0)
     )
     nose = np.array([0.0, -40.0, 108.0])
     near_nose = np.linalg.norm((p - nose) / np.array([1.0, 0.85, 1.3]), axis=-1)
@@ -50,7 +50,16 @@ def _middle_line(angle_from: float, angle_to: float) -> np.ndarray:
 
 
 def _angle(p: np.ndarray) -> float:
-    return float(np.arctan2(p[1] - HEAD_CENTRE[1], p[2] - HEAD_CENTRE[2]))
+    """Angle of a point about HEAD_CENTRE as in `_middle_line`, from below the chin over the crown to the nape."""
+    angle = float(np.arctan2(p[1] - HEAD_CENTRE[1], p[2] - HEAD_CENTRE[2]))
+    return angle + 2 * np.pi if angle < -np.pi / 2 else angle
+
+
+def _split(line: np.ndarray, at: np.ndarray) -> list[np.ndarray]:
+    """Cuts a dense polyline of the middle at the points (P, 3) of it."""
+    cuts = sorted(int(((line - p) ** 2).sum(1).argmin()) for p in at)
+    bounds = [0, *cuts, len(line) - 1]
+    return [line[a : b + 1] for a, b in pairwise(bounds)]
 
 
 def _neck_ring() -> np.ndarray:
@@ -175,7 +184,7 @@ def _smooth(points: np.ndarray, faces: np.ndarray, free: np.ndarray, along_middl
 
 
 def build(
-    mouth_ring: np.ndarray, eye_ring: np.ndarray, ear_ring: np.ndarray, brow: np.ndarray
+    mouth_ring: np.ndarray, eye_ring: np.ndarray, ear_ring: np.ndarray, pinned: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fills the left half of the skin.
 
@@ -183,21 +192,20 @@ def build(
         mouth_ring: (M, 3) outer ring of the mouth, from the middle above to the middle below.
         eye_ring: (E, 3) closed outer ring of the lids.
         ear_ring: (R, 3) closed ring on the skin round the ear.
-        brow: (B, 3) vertices of the brow.
+        pinned: (P, 3) further vertices that stay: brow and hairline; those with x = 0 lie on the plane of symmetry.
 
     Returns:
-        points: (N, 3), rings and brow first in the order given, then the rest.
+        points: (N, 3), rings and pinned first in the order given, then the rest.
         faces: (F, 3), outward.
         on_middle: (N,) vertices on the plane of symmetry.
     """
-    above = _middle_line(_angle(mouth_ring[0]), np.pi)
     neck = _neck_ring()
-    behind = _middle_line(np.pi, _angle(neck[-1]) % (2 * np.pi))
+    over = np.concatenate([_middle_line(_angle(mouth_ring[0]), np.pi), _middle_line(np.pi, _angle(neck[-1]))[1:]])
     below = _middle_line(_angle(mouth_ring[-1]), _angle(neck[0]))
     ends = np.stack([neck[0], neck[-1]])
-    middle = np.concatenate([_walk(np.concatenate([above, behind[1:]])), _walk(below)])
+    middle = np.concatenate([*(_walk(part) for part in _split(over, pinned[pinned[:, 0] == 0.0])), _walk(below)])
     middle[:, 0] = 0.0
-    rings = np.concatenate([mouth_ring, eye_ring, ear_ring, brow])
+    rings = np.concatenate([mouth_ring, eye_ring, ear_ring, pinned])
     fixed = np.concatenate([rings, middle, ends, _walk(neck)])
     num_rings = len(rings)
     holes = [mouth_ring, eye_ring, ear_ring]
@@ -207,6 +215,7 @@ def build(
     points = np.concatenate([fixed, _scatter(fixed, holes)])
     on_middle = np.zeros(len(points), bool)
     on_middle[[0, len(mouth_ring) - 1]] = True
+    on_middle[:num_rings] |= rings[:, 0] == 0.0
     on_middle[num_rings : num_rings + len(middle) + 2] = True
     points[on_middle, 0] = 0.0
     free = np.ones(len(points), bool)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.heads.mannequin import brows, dentition, ears, eyes, fill, mouth
+from stages.heads.mannequin import brows, dentition, ears, eyes, fill, hair, mouth
 from stages.heads.mannequin.rings import fan_faces, mirror, ring_faces
+from stages.heads.mannequin.surface import gradient
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Mesh:
         throat: the vertex that closes the cavity.
         left_lids, right_lids: (rings, columns) skin vertices of the lids' rings.
         left_brow: (rows, columns) skin vertices of the left brow, lowest row first, columns outward.
+        left_hairline: skin vertices along the edge of the hair on the left.
+        left_hair: vertices of the hair on the left and in the middle.
         left_ear: vertices of the left ear.
         skin, left_eye, right_eye, upper_teeth, lower_teeth, tongue: vertices of each part.
         tooth: (V,) 1 on teeth, 0 elsewhere, between in the gaps.
@@ -34,6 +37,8 @@ class Mesh:
     left_lids: np.ndarray
     right_lids: np.ndarray
     left_brow: np.ndarray
+    left_hairline: np.ndarray
+    left_hair: np.ndarray
     left_ear: np.ndarray
     skin: np.ndarray
     left_eye: np.ndarray
@@ -47,25 +52,33 @@ class Mesh:
 def _left_skin() -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """Points, faces, which lie on the middle, and the index grids of the left half of the skin."""
     lips, lids, ear, brow = mouth.build(), eyes.build_lids(), ears.build(), brows.build().reshape(-1, 3)
+    hairline = hair.build().reshape(-1, 3)
     ear_rings = ear[:-1].reshape(ears.NUM_RINGS, ears.COLUMNS, 3)
-    filled, fill_faces, fill_middle = fill.build(lips[0], lids[0], ear_rings[0], brow)
+    filled, fill_faces, fill_middle = fill.build(lips[0], lids[0], ear_rings[0], np.concatenate([brow, hairline]))
     throat = lips[-1].mean(0) * np.array([0.0, 1.0, 1.0]) + np.array([0.0, 0.0, -3.0])
 
     num_mouth, num_lids = lips.shape[0] * lips.shape[1], lids.shape[0] * lids.shape[1]
-    points = np.concatenate([lips.reshape(-1, 3), throat[None], lids.reshape(-1, 3), ear, brow])
+    points = np.concatenate([lips.reshape(-1, 3), throat[None], lids.reshape(-1, 3), ear, brow, hairline])
     mouth_grid = np.arange(num_mouth).reshape(lips.shape[:2])
     lid_grid = num_mouth + 1 + np.arange(num_lids).reshape(lids.shape[:2])
     ear_start = num_mouth + 1 + num_lids
     ear_grid = ear_start + np.arange(len(ear) - 1).reshape(ears.NUM_RINGS, ears.COLUMNS)
 
     brow_grid = ear_start + len(ear) + np.arange(len(brow)).reshape(brows.ROWS, brows.COLUMNS)
-    rings = np.concatenate([mouth_grid[0], lid_grid[0], ear_grid[0], brow_grid.ravel()])
+    hair_grid = ear_start + len(ear) + len(brow) + np.arange(len(hairline)).reshape(2, -1)
+    rings = np.concatenate([mouth_grid[0], lid_grid[0], ear_grid[0], brow_grid.ravel(), hair_grid.ravel()])
     fill_index = np.concatenate([rings, len(points) + np.arange(len(filled) - len(rings))])
     on_middle = np.zeros(len(points) + len(filled) - len(rings), bool)
     on_middle[fill_index] = fill_middle
     on_middle[mouth_grid[:, [0, -1]]] = True
     on_middle[num_mouth] = True
     points = np.concatenate([points, filled[len(rings) :]])
+    stands_off = np.zeros(len(points))
+    stands_off[fill_index] = hair.height(points[fill_index])
+    stands_off[hair_grid[0]] = 0.0
+    hairy = np.flatnonzero(stands_off > 0)
+    normal = gradient(points[hairy])
+    points[hairy] += stands_off[hairy, None] * normal / np.linalg.norm(normal, axis=1, keepdims=True)
 
     mouth_faces = np.concatenate(
         [ring_faces(mouth_grid, False, points), fan_faces(mouth_grid[-1], num_mouth, False)[:, ::-1]]
@@ -81,6 +94,8 @@ def _left_skin() -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarr
         "throat": np.array([num_mouth]),
         "lids": lid_grid,
         "brow": brow_grid,
+        "hairline": hair_grid[0],
+        "hair": hairy,
         "ear": np.concatenate([ear_grid[1:].ravel(), [ear_start + len(ear) - 1]]),
     }
     return points, faces, on_middle, grids
@@ -126,6 +141,8 @@ def build_mesh() -> Mesh:
         left_lids=grids["lids"],
         right_lids=permutation[grids["lids"]],
         left_brow=grids["brow"],
+        left_hairline=grids["hairline"],
+        left_hair=grids["hair"],
         left_ear=grids["ear"],
         skin=np.arange(num_skin),
         tooth=np.concatenate(tooth),
