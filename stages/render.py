@@ -1,7 +1,10 @@
 """Films takes side by side with sound, or lays their frames out on a contact sheet."""
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -102,7 +105,7 @@ def render(
     if not 1 <= num_stills <= 64:
         raise ThunderError(f"a sheet wanted 1 to 64 columns, found {num_stills}; choose other --columns")
     where = resolve_device(device)
-    with open_clips(input_path) as clips:
+    with open_clips(input_path) as clips, _whole_frames_a_thread() as num_workers:
         chosen = list(dict.fromkeys(clip_ids)) or clips.ids()
         for clip_id in chosen:
             clips.summary(clip_id)  # says at once which clip is unknown
@@ -113,7 +116,9 @@ def render(
         for clip_id, path in targets.items():
             try:
                 panels, clip = _panels(clips, clip_id, takes, reference_path, where)
-                studio = _Studio(clips.head, panels, clip, panel_height, where)
+                studio = _Studio(
+                    clips.head, panels, clip, panel_height=panel_height, device=where, num_workers=num_workers
+                )
                 with progress(f"rendering {clip_id}", total=clip.num_frames) as advance:
                     if output_format == "mp4":
                         num_frames += _film(studio, path, advance)
@@ -186,12 +191,20 @@ class _Studio:
     """Draws the frames of one clip: N panels, one camera."""
 
     def __init__(
-        self, head: HeadRecord, panels: list[_Panel], clip: Clip, panel_height: int, device: torch.device
+        self,
+        head: HeadRecord,
+        panels: list[_Panel],
+        clip: Clip,
+        *,
+        panel_height: int,
+        device: torch.device,
+        num_workers: int,
     ) -> None:
         self.head = build_head(head).to(device)
         self.panels = panels
         self.clip = clip
         self.device = device
+        self.num_workers = num_workers if device.type == "cpu" else 1
         # Even sides, for video.
         self.height = 2 * round(panel_height / 2)
         self.width = 2 * round(panel_height * PANEL_ASPECT / 2)
@@ -235,15 +248,42 @@ class _Studio:
             )
 
     def runs(self, frames: Sequence[int], advance: Advance) -> Iterator[np.ndarray]:
-        """`draw` in short runs."""
+        """`draw` in short runs, several at a time on a CPU, in order."""
         step = max(1, PICTURES_AT_ONCE.get(self.device.type, 8) // len(self.panels))
-        for start in range(0, len(frames), step):
-            yield self.draw(frames[start : start + step])
-            advance(len(frames[start : start + step]))
+        pending: deque[Future[np.ndarray]] = deque()
+        pool = ThreadPoolExecutor(self.num_workers)
+        try:
+            for start in range(0, len(frames), step):
+                pending.append(pool.submit(self.draw, frames[start : start + step]))
+                if len(pending) > self.num_workers:
+                    pictures = pending.popleft().result()
+                    yield pictures
+                    advance(len(pictures))
+            while pending:
+                pictures = pending.popleft().result()
+                yield pictures
+                advance(len(pictures))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def label(self, text: str) -> np.ndarray:
         """A caption as wide as a panel."""
         return caption(text, self.caption_height, self.width)
+
+
+@contextmanager
+def _whole_frames_a_thread() -> Iterator[int]:
+    """Keeps torch from splitting operations among threads, and says how many threads may draw a frame each instead.
+
+    The parts of so small an operation wait for each other, and wait long where ffmpeg or another program keeps a core
+    busy.
+    """
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield num_threads
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 def _film(studio: _Studio, path: Path, advance: Advance) -> int:

@@ -129,7 +129,7 @@ def test_vertices_that_are_not_finite_are_named():
     motion = torch.from_numpy(clip.motion.copy())
     motion[3] = torch.nan
     panel = _Panel("take 2", "", motion, torch.from_numpy(head.template))
-    studio = _Studio(head, [panel], clip, 64, torch.device("cpu"))
+    studio = _Studio(head, [panel], clip, panel_height=64, device=torch.device("cpu"), num_workers=1)
     with pytest.raises(ThunderError, match="clip ann_hello, take 2, frame 3: vertices that are not finite"):
         studio.draw(range(2, 5))
 

@@ -20,8 +20,8 @@ _SKIN = (0.10, 0.00, 0.30)
 _MATERIALS = {
     "lips": (0.24, 0.10, 0.45),
     "eyes": (0.06, 2.50, 0.50),
-    "tongue": (0.25, 0.20, 0.60),
-    "teeth": (0.20, 0.40, 0.80),
+    "tongue": (0.25, 0.20, 0.50),
+    "teeth": (0.20, 0.40, 0.65),
 }
 
 
@@ -64,8 +64,10 @@ class Scene:
             perspective=self.camera.perspective,
             near=self.camera.distance / 100,  # heads come in any unit
         )
-        normals = interpolate(vertex_normals(vertices, self.faces), self.faces, fragments)
-        surface = interpolate(self.surface, self.faces, fragments)
+        # One gather for all that is known of a vertex.
+        normals = vertex_normals(vertices, self.faces)
+        attributes = torch.cat([normals, self.surface.expand(len(vertices), -1, -1)], 2)
+        normals, surface = interpolate(attributes, self.faces, fragments).split([3, 5], 1)
         light = shade(normals, surface, self.camera.axes()[2].to(vertices), self.lamps)
         picture = fragments.picture(light, self.background)
         return antialias(picture, fragments, points, self.faces, self.edges), fragments.coverage()
