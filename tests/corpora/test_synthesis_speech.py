@@ -148,7 +148,7 @@ def test_a_recording_is_not_shifted_in_time():
     click = np.zeros(16000, np.float32)
     click[8000:8400] = rng.standard_normal(400)
     for number in range(6):
-        heard = record(click, draw_recording_setup(np.random.default_rng(number)), rng).astype(float)
+        heard = record(click, [], draw_recording_setup(np.random.default_rng(number)), rng).astype(float)
         envelope = np.convolve(heard**2, np.ones(400), mode="valid")
         assert abs(int(envelope.argmax()) - 8000) < 80  # 5 ms: the room's first reflections
 

@@ -17,6 +17,7 @@ class RecordingSetup:
 
     Attributes:
         breathiness_db: level of the breath noise that rides on the voice, relative to it.
+        inhalation_db: level of breathing in, relative to the voice.
         tone_db: (K,) gains of the microphone at K frequencies spread evenly over a logarithmic scale, 60 Hz to 8 kHz.
         low_cut_hz, high_cut_hz: where the microphone's band ends.
         reverberation_s: time in which the room's sound falls by 60 dB.
@@ -27,6 +28,7 @@ class RecordingSetup:
     """
 
     breathiness_db: float
+    inhalation_db: float
     tone_db: tuple[float, ...]
     low_cut_hz: float
     high_cut_hz: float
@@ -45,6 +47,7 @@ def draw_recording_setup(rng: np.random.Generator) -> RecordingSetup:
     tone = rng.normal(0, 3.0, 8) + rng.uniform(-21, 3) * np.linspace(0, 1, 8)
     return RecordingSetup(
         breathiness_db=float(rng.uniform(-38, -22)),
+        inhalation_db=float(rng.uniform(-45, -18)),
         tone_db=tuple(np.round(tone, 2).tolist()),
         low_cut_hz=300.0 if telephone else float(rng.uniform(30, 130)),
         high_cut_hz=3400.0 if telephone else float(rng.uniform(4200, 7000)) if narrow else 7800.0,
@@ -75,11 +78,14 @@ def resampled(waveform: NDArray[np.float32], num_samples: int) -> NDArray[np.flo
     return (np.fft.irfft(shaped, num_samples) * (num_samples / len(waveform))).astype(np.float32)
 
 
-def record(waveform: NDArray[np.float32], setup: RecordingSetup, rng: np.random.Generator) -> NDArray[np.int16]:
+def record(
+    waveform: NDArray[np.float32], pauses_s: list[tuple[float, float]], setup: RecordingSetup, rng: np.random.Generator
+) -> NDArray[np.int16]:
     """Records speech.
 
     Args:
         waveform: (S,) clean speech at 16 kHz, with silence around it.
+        pauses_s: beginning and end of every pause; in some of them the speaker breathes in.
         setup: the room and the microphone.
         rng: of this clip: distance and level differ a little each time, the noise entirely.
 
@@ -88,6 +94,7 @@ def record(waveform: NDArray[np.float32], setup: RecordingSetup, rng: np.random.
     """
     speech = np.asarray(waveform, np.float64)
     speech = speech + _breath(speech, setup.breathiness_db, rng)
+    speech += _inhalations(len(speech), pauses_s, rng) * _active_level(speech) * 10 ** (setup.inhalation_db / 20)
     padded = _fast_length(len(speech) + SAMPLE_RATE_HZ)
     hz = np.asarray(np.fft.rfftfreq(padded, 1 / SAMPLE_RATE_HZ), np.float64)
     response = np.fft.rfft(_room(setup, rng), padded)
@@ -113,6 +120,22 @@ def _breath(speech: NDArray[np.float64], level_db: float, rng: np.random.Generat
     power = np.convolve(speech**2, np.full(window, 1 / window), mode="same") if len(speech) > window else speech**2
     hiss = np.diff(rng.standard_normal(len(speech)), prepend=0.0)
     return hiss * np.sqrt(np.maximum(power, 0)) * 10 ** (level_db / 20)
+
+
+def _inhalations(
+    num_samples: int, pauses_s: list[tuple[float, float]], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """A swell of hiss that ends shortly before speech goes on, in about half of the pauses; the mouth may stay shut."""
+    hiss = np.zeros(num_samples)
+    for start_s, end_s in pauses_s:
+        length = int(rng.uniform(0.5, 0.9) * min(end_s - start_s, 0.6) * SAMPLE_RATE_HZ)
+        begin = int((end_s - rng.uniform(0.02, 0.08)) * SAMPLE_RATE_HZ) - length
+        swell = np.sin(np.pi * np.linspace(0, 1, length) ** 1.5) ** 2
+        noise = rng.standard_normal(length + 4)
+        shaped = np.convolve(noise, [-0.5, -0.5, 0.0, 0.5, 0.5], mode="valid")  # most between 1 and 4 kHz
+        if rng.random() < 0.5 and begin >= 0 and length > 0:
+            hiss[begin : begin + length] = (swell * shaped)[: num_samples - begin]
+    return hiss
 
 
 def _tone(hz: NDArray[np.float64], setup: RecordingSetup) -> NDArray[np.float64]:

@@ -31,6 +31,7 @@ def demo_speech() -> Performance:
     voice = Voice(accent="en-us", traits=traits, speed_up=1.06, words_per_minute=158, liveliness=62)
     setup = RecordingSetup(
         breathiness_db=-32,
+        inhalation_db=-40,
         tone_db=(0, 1, 1, 0, 0, 1, 1, 0),
         low_cut_hz=60,
         high_cut_hz=7800,

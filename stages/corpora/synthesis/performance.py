@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stages.corpora.synthesis.acoustics import RecordingSetup, draw_recording_setup, record
 from stages.corpora.synthesis.articulation import MouthStyle, articulate, draw_mouth_style
 from stages.corpora.synthesis.expression import FaceStyle, draw_face_style, express
-from stages.corpora.synthesis.phones import TimedPhones, between_silences
+from stages.corpora.synthesis.phones import SILENCE, TimedPhones, between_silences
 from stages.corpora.synthesis.voices import SAMPLE_RATE_HZ, Voice, draw_voice, say
 
 _SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
@@ -73,9 +73,9 @@ def perform(
         say(sentence, person.voice, of_sound, emotion=emotion, intensity=intensity)
         for sentence in _SENTENCE_END.split(text.strip())
     ]
-    pauses_s = np.clip(np.exp(of_sound.normal(np.log(_MEDIAN_PAUSE_S), 0.4, len(sentences) + 1)), 0.2, 1.2)
+    lengths_s = np.clip(np.exp(of_sound.normal(np.log(_MEDIAN_PAUSE_S), 0.4, len(sentences) + 1)), 0.2, 1.2)
     # Whole frames, so that sound and motion are equally long; the last silence takes up what is left.
-    silences = np.round(pauses_s * SAMPLE_RATE_HZ).astype(int)
+    silences = np.round(lengths_s * SAMPLE_RATE_HZ).astype(int)
     spoken = int(silences.sum()) + sum(len(speech) for speech, _ in sentences)
     num_frames = int(np.ceil(spoken / SAMPLE_RATE_HZ * fps))
     num_samples = round(num_frames / fps * SAMPLE_RATE_HZ)
@@ -91,4 +91,5 @@ def perform(
         phones, person.mouth, num_frames, fps, effort=float(np.clip(of_mouth.normal(1.0, 0.08), 0.8, 1.2))
     )
     motion = express(mouth, phones, person.face, fps, of_face, emotion=emotion, intensity=intensity)
-    return Performance(record(clean, person.setup, of_sound), phones, motion, fps)
+    pauses_s = phones.spans(SILENCE, at_least_s=0.25)
+    return Performance(record(clean, pauses_s, person.setup, of_sound), phones, motion, fps)

@@ -75,6 +75,12 @@ class TimedPhones:
     labels: tuple[str, ...]
     boundaries_s: NDArray[np.float64]
 
+    def spans(self, label: str, *, at_least_s: float = 0.0) -> list[tuple[float, float]]:
+        """Beginning and end of every phone with this label that is long enough, seconds."""
+        times = self.boundaries_s.tolist()
+        spans = [(times[k], times[k + 1]) for k, found in enumerate(self.labels) if found == label]
+        return [(start, end) for start, end in spans if end - start >= at_least_s]
+
     def as_records(self) -> list[dict[str, float | str]]:
         """One `{start_s, end_s, label}` a phone, times rounded to tenths of a millisecond."""
         times = np.round(self.boundaries_s, 4).tolist()
