@@ -12,7 +12,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from stages.artifacts.files import explained_damage, read_array, read_artifact, write_array, write_artifact
+from stages.artifacts.files import (
+    ArtifactFile,
+    explained_damage,
+    read_array,
+    read_artifact,
+    write_array,
+    write_artifact,
+)
 from stages.artifacts.head_record import HeadRecord, read_head, write_head
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
@@ -88,7 +95,7 @@ class ClipSummary:
 class ClipWriter:
     """Adds clips, one at a time, to an artifact that is being written."""
 
-    file: h5py.File
+    file: ArtifactFile
     head: HeadRecord
 
     def add(self, clip: Clip) -> None:
@@ -96,6 +103,7 @@ class ClipWriter:
 
         Raises:
             ThunderError: its id is not `[A-Za-z0-9._-]+` or stands twice, or its arrays do not fit.
+            OSError: the disk is full; `write_clips` explains it.
         """
         where = f"clip {clip.id!r}"
         if not _CLIP_ID.fullmatch(clip.id) or clip.id in (".", ".."):
@@ -119,6 +127,7 @@ class ClipWriter:
             write_array(group, "seed", np.asarray(clip.seed, "i8"), "N")
         if clip.audio_consistency is not None:
             write_array(group, "audio_consistency", np.asarray(clip.audio_consistency, "f4"), "N")
+        self.file.check_written()
 
 
 def _check_clip(clip: Clip, where: str, head: HeadRecord, *, takes: bool) -> None:

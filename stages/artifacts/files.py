@@ -57,17 +57,16 @@ def check_output(path: Path, *, force: bool) -> None:
 
 
 class _PartialFile(io.FileIO):
-    """The file below an HDF5 file that is being written.
+    """The file below an HDF5 file that is being written; its writes never fail.
 
-    HDF5 cannot close a file that it cannot write: it tries again when the program ends, and crashes. So only the first
-    failure is raised; after it, writes are dropped, and the file closes in peace before it is thrown away.
+    HDF5 cannot close a file that it could not write: it tries again when the program ends, and crashes. So a failure is
+    remembered here, what follows is dropped, and the file closes in peace before it is thrown away.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "w+")
         self.failure: OSError | None = None
         self.abandoned = False
-        self.closing = False
 
     def write(self, data: Any) -> int:
         """Writes all of `data`, or nothing once the file is lost."""
@@ -77,7 +76,7 @@ class _PartialFile(io.FileIO):
             while len(remaining) and not self._is_lost():
                 remaining = remaining[super().write(remaining) :]
         except OSError as error:
-            self._fail(error)
+            self.failure = error
         return size
 
     def truncate(self, size: int | None = None) -> int:
@@ -85,20 +84,32 @@ class _PartialFile(io.FileIO):
         try:
             return 0 if self._is_lost() else super().truncate(size)
         except OSError as error:
-            self._fail(error)
+            self.failure = error
             return 0
 
     def _is_lost(self) -> bool:
         return self.abandoned or self.failure is not None
 
-    def _fail(self, error: OSError) -> None:
-        self.failure = error
-        if not self.closing:
-            raise error
+
+class ArtifactFile(h5py.File):
+    """An HDF5 file that is being written."""
+
+    def __init__(self, beneath: _PartialFile) -> None:
+        super().__init__(beneath, "w")
+        self._beneath = beneath
+
+    def check_written(self) -> None:
+        """Tells early that the disk is full: HDF5 does not notice.
+
+        Raises:
+            OSError: something could not be written.
+        """
+        if self._beneath.failure is not None:
+            raise self._beneath.failure
 
 
 @contextmanager
-def write_artifact(path: Path, schema: str, provenance: Provenance, *, force: bool) -> Iterator[h5py.File]:
+def write_artifact(path: Path, schema: str, provenance: Provenance, *, force: bool) -> Iterator[ArtifactFile]:
     """Opens a new artifact for writing; it appears under its name only when the block ends without an error.
 
     Raises:
@@ -109,17 +120,14 @@ def write_artifact(path: Path, schema: str, provenance: Provenance, *, force: bo
     try:
         with explained_write(path):
             with _PartialFile(partial) as beneath:
-                with h5py.File(beneath, "w") as file:
+                with ArtifactFile(beneath) as file:
                     try:
                         _write_provenance(file, schema, provenance)
                         yield file
-                        file.flush()
                     except BaseException:
                         beneath.abandoned = True
                         raise
-                    beneath.closing = True
-                if beneath.failure is not None:
-                    raise beneath.failure
+                file.check_written()
             partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -130,7 +138,8 @@ def _write_provenance(file: h5py.File, schema: str, provenance: Provenance) -> N
     file.attrs["schema_version"] = SCHEMAS[schema][0]
     file.attrs["toolkit_version"] = toolkit_version()
     file.attrs["created_utc"] = datetime.now(UTC).isoformat(timespec="seconds")
-    file.attrs["command"] = provenance.command
+    # Names of files may hold bytes that are no text.
+    file.attrs["command"] = provenance.command.encode(errors="backslashreplace").decode()
     file.attrs["seed"] = provenance.seed
     file.attrs["config"] = json.dumps(dict(provenance.config))
     file.attrs["inputs"] = json.dumps(dict(provenance.inputs))
