@@ -209,5 +209,5 @@ def _measure_scales(head: LinearHead, clips: list[TrainingClip], *, face: Tensor
     moving_lips = head.vertices(motion, indices=lips, pose=False).unflatten(0, (-1, 2))  # (n, 2, M, 3)
     lip_velocity = float((moving_lips[:, 1] - moving_lips[:, 0]).square().mean().sqrt())
     return Scales(
-        spread(head.vertices(motion, indices=face)), spread(moving_lips.flatten(0, 1)), max(lip_velocity, 1e-6)
+        spread(head.vertices(motion, indices=face, pose=False)), spread(moving_lips.flatten(0, 1)), max(lip_velocity, 1e-6)
     )

@@ -90,7 +90,9 @@ class LinearHead(nn.Module):
         weights = self.rotation_weights if indices is None else self.rotation_weights[indices]
         rotation = rotation_from_yaw_pitch_roll(motion[..., num_shapes:])  # (..., T, 3, 3)
         arms = vertices - self.pivot
-        rotated = arms @ rotation.transpose(-1, -2)
+        # Three products of whole columns: many times faster than a matrix product of (V, 3) by (3, 3) a frame.
+        columns = rotation.unsqueeze(-3).unbind(-1)  # 3 of (..., T, 1, 3)
+        rotated = sum(arms[..., j : j + 1] * column for j, column in enumerate(columns))
         # Blending positions instead of angles shrinks the neck by under 0.5 % at the angles heads turn; the skull,
         # with weight 1, is rotated exactly.
         return vertices + weights[:, None] * (rotated - arms)

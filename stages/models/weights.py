@@ -11,8 +11,11 @@ from stages.runtime.errors import ThunderError
 
 
 def arrays_of_weights(weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """Name -> float32 array."""
-    return {name: value.detach().float().cpu().numpy() for name, value in weights.items()}
+    """Name -> array, in float32 or, where they are so already, in float16."""
+    return {
+        name: (value if value.dtype == torch.float16 else value.float()).detach().cpu().numpy()
+        for name, value in weights.items()
+    }
 
 
 def load_weights(model: nn.Module, arrays: Mapping[str, np.ndarray], path: Path) -> None:

@@ -145,10 +145,12 @@ class DiffusionObjective(nn.Module):
         """Terms (B,) that compare the estimate with the truth; `before` is the frame before the window, (B, 1, D)."""
         restore = self.denoiser.restore
         moved, still = restore(estimate), restore(truth)
-        face = self.head.vertices(moved, indices=self.face) - self.head.vertices(still, indices=self.face)
-        lips = self.head.vertices(moved, indices=self.lips, pose=False) - self.head.vertices(
-            still, indices=self.lips, pose=False
+        # Head rotation is three coefficients, and learned as such; the face's shape is compared without it.
+        indices = torch.cat([self.face, self.lips])
+        error = self.head.vertices(moved, indices=indices, pose=False) - self.head.vertices(
+            still, indices=indices, pose=False
         )
+        face, lips = error.split((len(self.face), len(self.lips)), dim=-2)
         # The step from the context into the window counts as a step: no seam may show.
         joined = torch.cat([before, estimate], dim=1), torch.cat([before, truth], dim=1)
         joined_mask = torch.cat([mask[:, :1], mask], dim=1)
