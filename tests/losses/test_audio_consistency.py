@@ -1,0 +1,73 @@
+"""Analysis by audio synthesis: a model that has learned to hear tells the true motion from another, with a gradient."""
+
+import pytest
+import torch
+
+from stages.heads.head import build_head
+from stages.losses.audio_consistency import audio_consistency
+from stages.models.mesh_to_speech import MeshToSpeech, MeshToSpeechConfig, visible_size
+from stages.training.m2s_objective import M2SObjective, M2SWeights
+from stages.training.windows import WindowShape, draw_windows
+from tests.builders import small_head
+from tests.training.clips import telling_clip
+
+HEAD = build_head(small_head())
+SHAPE = WindowShape(25, 25.0)
+
+
+@pytest.fixture(scope="module")
+def judge() -> MeshToSpeech:
+    """Learned, from two short clips, what the speech of their motion is."""
+    torch.manual_seed(0)
+    size, _ = visible_size(HEAD.record, "exp2s")
+    network = MeshToSpeech(
+        MeshToSpeechConfig(
+            input="exp2s", input_size=size, dim=32, num_layers=1, num_heads=2, kernel=5, dropout=0, num_units=6,
+            speaker_dim=8,
+        )
+    )  # fmt: skip
+    objective = M2SObjective(network, HEAD, M2SWeights(), input_noise=0.0)
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
+    generator = torch.Generator().manual_seed(0)
+    clips = [telling_clip(60, 25.0, seed=seed) for seed in range(2)]
+    for _ in range(80):
+        terms = objective(draw_windows(clips, SHAPE, 4, generator), 25.0)
+        optimiser.zero_grad()
+        terms["loss"].backward()
+        optimiser.step()
+    return network.eval().requires_grad_(False)
+
+
+def test_true_motion_speaks_better_than_another_and_the_gradient_leads_there(judge: MeshToSpeech) -> None:
+    batch = draw_windows([telling_clip(60, 25.0, seed=0)], SHAPE, 8, torch.Generator().manual_seed(1))
+
+    def heard_in(motion: torch.Tensor) -> torch.Tensor:
+        return audio_consistency(
+            judge, HEAD, motion, 25.0, log_mel=batch.log_mel, units=batch.units, mask=batch.mel_mask
+        ).total()
+
+    true = heard_in(batch.motion)
+    assert true.shape == (8,)
+    for other in (batch.motion.roll(3, dims=1), batch.motion.flip(1), torch.zeros_like(batch.motion)):
+        assert true.mean() < 0.8 * heard_in(other).mean()
+    motion = batch.motion.roll(2, dims=1).requires_grad_()
+    before = heard_in(motion).mean()
+    (gradient,) = torch.autograd.grad(before, motion)
+    assert (gradient.abs().sum((1, 2)) > 0).all()
+    assert heard_in(motion - 0.05 * gradient / gradient.abs().max()).mean() < before
+
+
+def test_masked_speech_is_not_compared_and_items_stand_alone(judge: MeshToSpeech) -> None:
+    batch = draw_windows([telling_clip(60, 25.0, seed=0)], SHAPE, 2, torch.Generator().manual_seed(1))
+    mask = torch.ones(2, 100)
+    mask[:, 60:] = 0
+    units = batch.units.clone()
+    units[:, 30:] = 0
+    found = audio_consistency(judge, HEAD, batch.motion, 25.0, log_mel=batch.log_mel, units=batch.units, mask=mask)
+    other = audio_consistency(judge, HEAD, batch.motion, 25.0, log_mel=batch.log_mel, units=units, mask=mask)
+    torch.testing.assert_close(found.units, other.units)
+    alone = audio_consistency(
+        judge, HEAD, batch.motion[1:], 25.0, log_mel=batch.log_mel[1:], units=batch.units[1:], mask=mask[1:]
+    )
+    torch.testing.assert_close(found.mel[1:], alone.mel, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.total(mel_weight=2, unit_weight=3), 2 * found.mel + 3 * found.units)
