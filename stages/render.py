@@ -30,8 +30,8 @@ Format = Literal["mp4", "png"]
 
 # A panel's width over its height: heads are taller than wide.
 PANEL_ASPECT = 4 / 5
-# Pictures drawn at once: what a batch saves is spent on a CPU's cache beyond a few.
-PICTURES_AT_ONCE = {"cpu": 5, "cuda": 64}
+# Pictures drawn at once: beyond a few, a CPU's cache and memory cost more than a batch saves.
+PICTURES_AT_ONCE = {"cpu": 2, "cuda": 64}
 # A head that moves stays about as large as it is at rest. One that left the picture, or that burst over it, is an error.
 SMALLEST_SHARE_OF_REST = 0.3
 GREATEST_COVERAGE = 0.97
@@ -166,10 +166,10 @@ def _panels(
 
 def _reference_panel(path: Path, clips: ClipFile, clip: Clip, device: torch.device) -> _Panel:
     with open_clips(path, "thunder.dataset") as reference:
-        if reference.head.fingerprint != clips.head.fingerprint:
+        if reference.head.motion_fingerprint != clips.head.motion_fingerprint:
             raise ThunderError(
-                f"{path}: holds head {reference.head.name} ({reference.head.fingerprint}), but {clips.path} "
-                f"{clips.head.name} ({clips.head.fingerprint}); give the dataset of the samples' head"
+                f"{path}: holds motion of head {reference.head.name} ({reference.head.motion_fingerprint}), but {clips.path} "
+                f"{clips.head.name} ({clips.head.motion_fingerprint}); give the dataset of the samples' head"
             )
         panel, recorded = _recorded(reference, clip.id, device)
     if recorded.fps != clip.fps:
@@ -204,6 +204,7 @@ class _Studio:
         self.panels = panels
         self.clip = clip
         self.device = device
+        self.pictures_at_once = PICTURES_AT_ONCE.get(device.type, 8)
         self.num_workers = num_workers if device.type == "cpu" else 1
         # Even sides, for video.
         self.height = 2 * round(panel_height / 2)
@@ -226,11 +227,16 @@ class _Studio:
             vertices = torch.stack([self._vertices(panel, frames) for panel in self.panels], 1).flatten(0, 1)
             finite = torch.isfinite(vertices).flatten(1).all(1)
             self._check(finite, frames, "vertices that are not finite")
-            linear, coverage = self.scene.render(vertices)
+            runs = [self._pictures(run) for run in vertices.split(self.pictures_at_once)]
+            coverage = torch.cat([coverage for _, coverage in runs])
             sane = (coverage >= self.least_coverage) & (coverage <= GREATEST_COVERAGE)
             self._check(sane, frames, "a head that has left or filled the picture")
-            pictures = display_bytes(linear).cpu().numpy()
+        pictures = np.concatenate([pictures for pictures, _ in runs])
         return pictures.reshape(len(frames), len(self.panels), *pictures.shape[1:])
+
+    def _pictures(self, vertices: Tensor) -> tuple[np.ndarray, Tensor]:
+        linear, coverage = self.scene.render(vertices)
+        return display_bytes(linear).cpu().numpy(), coverage
 
     def _vertices(self, panel: _Panel, frames: Sequence[int]) -> Tensor:
         # A reference may end a little sooner than the takes: it then stands still.
@@ -249,7 +255,7 @@ class _Studio:
 
     def runs(self, frames: Sequence[int], advance: Advance) -> Iterator[np.ndarray]:
         """`draw` in short runs, several at a time on a CPU, in order."""
-        step = max(1, PICTURES_AT_ONCE.get(self.device.type, 8) // len(self.panels))
+        step = max(1, self.pictures_at_once // len(self.panels))
         pending: deque[Future[np.ndarray]] = deque()
         pool = ThreadPoolExecutor(self.num_workers)
         try:

@@ -183,3 +183,14 @@ def test_errors_are_one_line(cli, tmp_path, arguments, exit_code, message):
     if exit_code == 1:
         assert result.stderr.count("\n") == 1
     assert {p.name for p in tmp_path.iterdir()} == before
+
+
+def test_a_reference_of_another_head_is_refused(cli, tmp_path):
+    write_samples(tmp_path / "samples.h5", clips=("s0_clip",))
+    head = small_head()
+    other = dataclasses.replace(head, faces=head.faces[:-1])
+    with write_clips(tmp_path / "o.h5", "thunder.dataset", other, Provenance(seed=0, command="test"), force=True) as w:
+        w.add(small_clip("s0_clip"))
+    result = cli("--reference", "o.h5")
+    assert result.exit_code == 1
+    assert "o.h5: holds motion of head small test head" in " ".join(result.output.split())
