@@ -1,0 +1,184 @@
+"""`thunder sample`: takes of files, folders and splits, and every bad input in one line."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from stages.artifacts.clips import Clip, open_clips, write_clips
+from stages.artifacts.files import open_hdf5, read_json_attribute
+from stages.audio.waveform import write_wav
+from stages.runtime.provenance import Provenance
+from tests.builders import small_clip, small_dataset, small_head, small_waveform
+from tests.trained import tiny_workspace
+from thunder_cli.app import app
+
+QUICK = ("--n", "2", "--steps", "2", "--device", "cpu", "--quiet")
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_workspace(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(autouse=True)
+def folder(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with dataset.h5, m2s.h5, diffusion.h5 and speech.wav of 2.51 s."""
+    for name in ("dataset.h5", "m2s.h5", "diffusion.h5"):
+        shutil.copy(workspace / name, tmp_path)
+    write_wav(tmp_path / "speech.wav", small_waveform(40_160))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout, and stderr of `thunder sample`, line breaks of the terminal taken out."""
+    result = CliRunner().invoke(app, ["sample", *QUICK, *arguments], env={"COLUMNS": "200"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+
+
+def clips_of(path: str = "samples.h5") -> dict[str, Clip]:
+    with open_clips(Path(path), "thunder.samples") as file:
+        return {clip_id: file.read(clip_id) for clip_id in file}
+
+
+def refused(*arguments: str, says: str) -> None:
+    code, _, stderr = run(*arguments)
+    assert code == 1
+    assert says in stderr
+    assert not Path("samples.h5").exists()
+    assert not list(Path().glob(".*partial"))
+
+
+def test_takes_of_a_file_with_their_seeds_and_origin() -> None:
+    Path("speech.txt").write_text("hello there\n", encoding="utf-8")
+    code, stdout, stderr = run("speech.wav", "--seed", "7", "--json")
+    assert code == 0, stderr
+    assert json.loads(stdout) == {
+        "wrote": "samples.h5", "model": "diffusion.h5", "clips": 1, "takes": 2, "speech_s": 2.51,
+    }  # fmt: skip
+    clip = clips_of()["speech"]
+    assert clip.motion.shape == (2, 63, 55)  # every started 40 ms has a frame
+    assert clip.seed is not None
+    assert clip.seed.tolist() == [7, 8]
+    assert clip.fps == 25
+    assert clip.transcript == "hello there"
+    assert np.array_equal(clip.waveform, small_waveform(40_160))
+    assert clip.audio_consistency is None
+    assert not np.array_equal(clip.motion[0], clip.motion[1])
+    assert clip.motion[..., :52].min() >= 0
+    assert clip.motion[..., :52].max() <= 1
+    with open_hdf5(Path("samples.h5")) as file:
+        assert file.attrs["seed"] == 7
+        assert set(read_json_attribute(file, "inputs")) == {"model"}
+        assert read_json_attribute(file, "config")["steps"] == 2
+
+
+def test_the_same_seed_gives_the_same_takes_and_the_next_seed_the_next_take() -> None:
+    for seed, name in ("0", "a.h5"), ("0", "b.h5"), ("1", "c.h5"):
+        assert run("speech.wav", "--seed", seed, "-o", name)[0] == 0
+    a, b, c = (clips_of(name)["speech"].motion for name in ("a.h5", "b.h5", "c.h5"))
+    assert np.array_equal(a, b)
+    np.testing.assert_allclose(c[0], a[1], atol=1e-5)
+
+
+def test_a_split_keeps_what_is_known_of_its_clips_and_files_come_besides() -> None:
+    small_dataset(Path("dataset.h5"), splits=("train", "test", "test"), num_frames=60)
+    code, _, stderr = run("speech.wav", "--split", "test", "--m2s", "m2s.h5")
+    assert code == 0, stderr
+    clips = clips_of()
+    assert set(clips) == {"s1_clip", "s2_clip", "speech"}
+    with open_clips(Path("dataset.h5")) as dataset:
+        truth = dataset.read("s1_clip")
+    found = clips["s1_clip"]
+    assert found.motion.shape == (2, 60, 55)
+    for name in ("subject", "emotion", "intensity", "transcript", "split", "language"):
+        assert getattr(found, name) == getattr(truth, name), name
+    assert [p.label for p in found.phones] == [p.label for p in truth.phones]
+    assert np.array_equal(found.waveform, truth.waveform)
+    for clip in clips.values():
+        assert clip.audio_consistency is not None
+        assert clip.audio_consistency.shape == (2,)
+        assert (clip.audio_consistency > 0).all()
+    with open_hdf5(Path("samples.h5")) as file:
+        assert set(read_json_attribute(file, "inputs")) == {"model", "dataset", "m2s"}
+
+
+def test_folders_are_searched_and_equal_names_told_apart() -> None:
+    Path("in/deep er").mkdir(parents=True)
+    for name in ("in/a b.wav", "in/deep er/a_b.WAV"):
+        write_wav(Path(name), small_waveform(8000))
+    Path("in/notes.txt").write_text("no sound", encoding="utf-8")
+    shutil.copy("in/a b.wav", "odd.bin")  # named: tried whatever its name
+    assert run("in", "odd.bin")[0] == 0
+    assert set(clips_of()) == {"a_b", "a_b-2", "odd"}
+
+
+def test_one_bad_sound_does_not_stop_the_others() -> None:
+    write_wav(Path("silent.wav"), np.zeros(16_000, "i2"))
+    write_wav(Path("blink.wav"), small_waveform(160))
+    Path("empty.wav").touch()
+    Path("text.wav").write_text("this is not a sound" * 20, encoding="utf-8")
+    Path("cut.wav").write_bytes(Path("speech.wav").read_bytes()[:30_000])
+    bad = {
+        "silent.wav": "silent", "blink.wav": "10 ms of sound", "empty.wav": "empty", "text.wav": "not a sound",
+        "cut.wav": "cut short", "missing.wav": "no such file",
+    }  # fmt: skip
+    code, stdout, stderr = run(*list(bad)[:4], "speech.wav")
+    assert code == 1
+    assert "clips 1" in " ".join(stdout.split())
+    assert stderr.startswith("error: 4 of 5 inputs failed: ")
+    assert set(clips_of()) == {"speech"}
+    Path("samples.h5").unlink()
+    for name, reason in bad.items():
+        refused(name, says=reason)
+        assert name in run(name)[2]
+
+
+def test_a_bad_clip_of_a_split_does_not_stop_the_others() -> None:
+    with write_clips(Path("dataset.h5"), "thunder.dataset", small_head(), Provenance(seed=0), force=True) as writer:
+        writer.add(small_clip("good", split="test"))
+        writer.add(_mute())
+    code, _, stderr = run("--split", "test")
+    assert code == 1
+    assert "1 of 2 inputs failed: mute" in stderr
+    assert set(clips_of()) == {"good"}
+
+
+def _mute() -> Clip:
+    return Clip(**{**vars(small_clip("mute", split="test")), "waveform": np.zeros(19_200, "i2")})
+
+
+def test_options_are_checked_against_the_model() -> None:
+    refused("speech.wav", "--emotion", "bored", says="knows no emotion 'bored'; it knows happy, neutral")
+    refused("speech.wav", "--subject", "bob", says="knows no subject 'bob'; it knows s0, s1")
+    refused("speech.wav", "--n", "0", says="--n wanted 1 to 10000 takes, found 0")
+    refused("speech.wav", "--intensity", "2", says="--intensity wanted 0 to 1, found 2")
+    assert run("speech.wav", "--emotion", "happy", "--subject", "s0", "--guidance", "2", "--intensity", "0.5")[0] == 0
+
+
+def test_what_does_not_fit_is_said_in_one_line() -> None:
+    refused("speech.wav", "--model", "m2s.h5", says="m2s.h5: wanted thunder.diffusion, found thunder.m2s")
+    refused("speech.wav", "--model", "none.h5", says="none.h5: no such file; make it with `thunder train-diffusion`")
+    refused("--split", "test", "--dataset", "none.h5", says="none.h5: no such file")
+    refused("--split", "validation", says="dataset.h5: no clip in split 'validation'; choose one of train, val, test")
+    refused("speech.wav", "--m2s", "diffusion.h5", says="wanted thunder.m2s, found thunder.diffusion")
+    refused("speech.wav", "--device", "abacus", says="'abacus' cannot be used on this machine")
+    Path("nothing").mkdir()
+    refused("nothing", says="nothing: no sound file in this folder")
+    Path("samples.h5").write_text("mine", encoding="utf-8")
+    code, _, stderr = run("speech.wav")
+    assert code == 1
+    assert "samples.h5: exists already; give --force" in stderr
+    assert Path("samples.h5").read_text(encoding="utf-8") == "mine"
+    assert run("speech.wav", "--force")[0] == 0
+    assert set(clips_of()) == {"speech"}
+
+
+def test_nothing_to_animate_is_a_question_of_usage() -> None:
+    assert run()[0] == 2

@@ -1,0 +1,192 @@
+"""`thunder train-m2s` and `thunder train-diffusion`: what they write, with and without each other, and their errors."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from stages.artifacts.checkpoint import read_checkpoint
+from stages.artifacts.clips import open_clips, write_clips
+from stages.artifacts.files import open_hdf5, read_json_attribute
+from stages.runtime.provenance import Provenance
+from stages.training import loop
+from tests.builders import small_clip, small_dataset, small_head
+from thunder_cli.app import app
+
+QUICK = ("--preset", "tiny", "--steps", "3", "--batch-size", "2", "--device", "cpu")
+COMMANDS = [("train-m2s", "m2s.h5", "thunder.m2s"), ("train-diffusion", "diffusion.h5", "thunder.diffusion")]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return small_dataset(tmp_path / "dataset.h5", num_frames=50).parent
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout, and stderr of `thunder`, line breaks of the terminal taken out."""
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(("command", "name", "schema"), COMMANDS)
+def test_a_model_with_its_config_curves_and_provenance(command: str, name: str, schema: str) -> None:
+    code, stdout, stderr = run(command, *QUICK, "--json", "--seed", "4")
+    assert code == 0, stderr
+    told = json.loads(stdout)
+    assert told["wrote"] == name
+    assert told["steps"] == 3
+    assert np.isfinite(told["val.loss"])
+    checkpoint = read_checkpoint(Path(name), schema)
+    assert checkpoint.head.fingerprint == small_head().fingerprint
+    assert checkpoint.curves["train.loss"][:, 0].tolist() == [0, 2]
+    assert all(np.isfinite(values).all() for values in checkpoint.weights.values())
+    with open_hdf5(Path(name)) as file:
+        assert file.attrs["seed"] == 4
+        assert read_json_attribute(file, "config")["batch_size"] == 2
+        assert set(read_json_attribute(file, "inputs")) == {"dataset"}
+    assert not list(Path().glob("*.state.h5"))
+    # The same seed makes the same model, another makes another.
+    assert run(command, *QUICK, "--seed", "4", "-o", "again.h5")[0] == 0
+    assert run(command, *QUICK, "--seed", "5", "-o", "other.h5")[0] == 0
+    again, other = (read_checkpoint(Path(p), schema).weights for p in ("again.h5", "other.h5"))
+    assert all(np.array_equal(values, again[key]) for key, values in checkpoint.weights.items())
+    assert any(not np.array_equal(values, other[key]) for key, values in checkpoint.weights.items())
+
+
+@pytest.mark.parametrize("kind", ["face2s", "exp2s"])
+def test_other_inputs_of_mesh_to_speech(kind: str) -> None:
+    assert run("train-m2s", *QUICK, "--input", kind)[0] == 0
+    config = read_checkpoint(Path("m2s.h5"), "thunder.m2s").config
+    assert config["input"] == kind
+    assert config["input_size"] == {"face2s": 192, "exp2s": 52}[kind]
+
+
+def test_a_listener_is_one_flag_away_and_changes_what_is_learned() -> None:
+    assert run("train-m2s", *QUICK)[0] == 0
+    assert run("train-diffusion", *QUICK, "-o", "without.h5")[0] == 0
+    code, stdout, stderr = run("train-diffusion", *QUICK, "--m2s", "m2s.h5", "-o", "with.h5", "--json")
+    assert code == 0, stderr
+    assert {"val.audio_mel", "val.audio_units", "val.unit_accuracy"} < set(json.loads(stdout))
+    with_it, without = (read_checkpoint(Path(p), "thunder.diffusion") for p in ("with.h5", "without.h5"))
+    assert with_it.weights.keys() == without.weights.keys()
+    assert any(not np.array_equal(values, without.weights[key]) for key, values in with_it.weights.items())
+    assert with_it.config["emotions"] == ["happy", "neutral"]
+    assert with_it.config["subjects"] == ["s0", "s1"]
+    with open_hdf5(Path("with.h5")) as file:
+        assert set(read_json_attribute(file, "inputs")) == {"dataset", "m2s"}
+
+
+@pytest.mark.parametrize(("command", "name", "schema"), COMMANDS)
+def test_no_validation_clips_are_no_obstacle(command: str, name: str, schema: str) -> None:
+    small_dataset(Path("dataset.h5"), splits=("train", "train"), num_frames=50)
+    code, stdout, stderr = run(command, *QUICK)
+    assert code == 0, stderr
+    assert "val." not in stdout
+    assert "val.loss" not in read_checkpoint(Path(name), schema).curves
+
+
+@pytest.mark.parametrize(("command", "name", "schema"), COMMANDS)
+@pytest.mark.parametrize("fps", [30.0, 60.0])
+def test_other_frame_rates(command: str, name: str, schema: str, fps: float) -> None:
+    small_dataset(Path("dataset.h5"), num_frames=round(2 * fps), fps=fps)
+    assert run(command, *QUICK)[0] == 0
+    if command == "train-diffusion":
+        assert read_checkpoint(Path(name), schema).config["fps"] == fps
+
+
+def test_mixed_precision() -> None:
+    Path("mixed.toml").write_text('precision = "bf16-mixed"\n', encoding="utf-8")
+    for command in ("train-m2s", "train-diffusion"):
+        more = ("--m2s", "m2s.h5") if command == "train-diffusion" else ()
+        code, _, stderr = run(command, *QUICK, "--config", "mixed.toml", *more)
+        assert code == 0, stderr
+
+
+def test_an_interrupted_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("train-diffusion", *QUICK, "-o", "whole.h5")[0] == 0
+    clock = iter(range(0, 10**9, 1000))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(clock)))  # every step saves its state
+    real, calls = loop._save, iter(range(10))
+
+    def save_then_interrupt(*arguments: object) -> None:
+        real(*arguments)  # type: ignore[arg-type]
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_save", save_then_interrupt)
+    code, _, stderr = run("train-diffusion", *QUICK)
+    assert (code, stderr) == (130, "error: interrupted")
+    assert Path("diffusion.state.h5").exists()
+    assert not Path("diffusion.h5").exists()
+    code, _, stderr = run("train-diffusion", *QUICK)
+    assert code == 1
+    assert "diffusion.state.h5: an interrupted training is here; --resume goes on, --force starts over" in stderr
+    assert run("train-diffusion", *QUICK, "--resume")[0] == 0
+    assert not Path("diffusion.state.h5").exists()
+    whole, resumed = (read_checkpoint(Path(p), "thunder.diffusion") for p in ("whole.h5", "diffusion.h5"))
+    assert all(np.array_equal(values, resumed.weights[key]) for key, values in whole.weights.items())
+
+
+@pytest.mark.parametrize(("command", "name", "schema"), COMMANDS)
+def test_errors_say_what_and_leave_nothing(command: str, name: str, schema: str) -> None:
+    def refused(*arguments: str, says: str) -> None:
+        code, _, stderr = run(command, *QUICK, *arguments)
+        assert code == 1
+        assert says in stderr
+        assert stderr.count("error:") == 1
+        assert not Path(name).exists()
+
+    refused("nowhere.h5", says="nowhere.h5: no such file; make it with `thunder preprocess`")
+    refused("--resume", says=".state.h5: no interrupted training to go on with")
+    refused("--learning-rate", "1e30", says="lower --learning-rate")
+    refused("--device", "cuda:9", says="'cuda:9' cannot be used on this machine")
+    small_dataset(Path("tests_only.h5"), splits=("test",))
+    refused("tests_only.h5", says="tests_only.h5: no clip in split 'train'")
+    Path("sound.h5").write_bytes(b"RIFF")
+    refused("sound.h5", says="sound.h5: not a readable HDF5 file")
+    with write_clips(Path("rates.h5"), "thunder.dataset", small_head(), Provenance(seed=0), force=True) as writer:
+        for clip in (small_clip("a"), small_clip("b", fps=30.0)):
+            writer.add(clip)
+    refused("rates.h5", says="clips of 25, 30 fps; preprocess the corpus to one rate")
+    Path(name).write_text("mine", encoding="utf-8")
+    code, _, stderr = run(command, *QUICK)
+    assert code == 1
+    assert f"{name}: exists already; give --force" in stderr
+    assert Path(name).read_text(encoding="utf-8") == "mine"
+    assert run(command, *QUICK, "--force")[0] == 0
+    assert read_checkpoint(Path(name), schema)
+
+
+def test_mesh_to_speech_needs_enough_speech_and_a_mouth() -> None:
+    small_dataset(Path("short.h5"), splits=("train",), num_frames=5)
+    code, _, stderr = run("train-m2s", "short.h5", *QUICK)
+    assert code == 1
+    assert "0.2 s of training speech cannot fill 16 speech units" in stderr
+    head = small_head()
+    small_dataset(Path("mouthless.h5"), head=replace(head, regions={"lips": head.regions["lips"]}))
+    code, _, stderr = run("train-m2s", "mouthless.h5", *QUICK)
+    assert code == 1
+    assert "no region 'mouth'" in stderr
+
+
+def test_a_listener_of_another_head_is_refused() -> None:
+    head = small_head()
+    other = replace(head, faces=head.faces[:-2], name="another head")
+    small_dataset(Path("other.h5"), head=other, num_frames=50)
+    assert run("train-m2s", "other.h5", *QUICK)[0] == 0
+    code, _, stderr = run("train-diffusion", *QUICK, "--m2s", "m2s.h5")
+    assert code == 1
+    assert "m2s.h5: trained on head another head" in stderr
+    assert "thunder train-m2s" in stderr
+    code, _, stderr = run("train-diffusion", *QUICK, "--m2s", "dataset.h5")
+    assert code == 1
+    assert "wanted thunder.m2s, found thunder.dataset" in stderr
+    assert not Path("diffusion.h5").exists()
+    with open_clips(Path("dataset.h5")) as file:
+        assert len(file) == 4

@@ -1,0 +1,170 @@
+"""Both objectives: they learn a tiny batch, count what they should, and leave the judge as it is."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from stages.heads.head import build_head, region_indices
+from stages.models.mesh_to_speech import MeshToSpeech, MeshToSpeechConfig, visible_size
+from stages.training.diffusion_objective import DiffusionObjective, DiffusionWeights, Dropout, Scales
+from stages.training.m2s_objective import M2SObjective, M2SWeights
+from stages.training.windows import WindowBatch, WindowShape, draw_windows
+from tests.builders import small_head
+from tests.models.test_motion_denoiser import denoiser_of
+from tests.training.clips import NUM_FEATURES, telling_clip
+
+HEAD = build_head(small_head())
+BATCH = 4
+ALL_TOLD = Dropout(0.0, 0.0, 0.0)
+
+
+def judge_of() -> MeshToSpeech:
+    torch.manual_seed(0)
+    size, indices = visible_size(HEAD.record, "mouth2s")
+    model = MeshToSpeech(
+        MeshToSpeechConfig(input_size=size, dim=16, num_layers=1, num_heads=2, kernel=5, num_units=6, speaker_dim=8)
+    )
+    model.vertex_indices.copy_(indices)
+    model.input_scale.fill_(0.01)
+    return model.eval().requires_grad_(False)
+
+
+def objective_of(**changes: Any) -> DiffusionObjective:
+    denoiser = denoiser_of(num_features=NUM_FEATURES, dim=32)
+    denoiser.motion_scale.fill_(0.2)
+    options: dict[str, Any] = {
+        "face": torch.arange(0, 64, 5),
+        "lips": region_indices(HEAD.record, "lips"),
+        "scales": Scales(0.01, 0.01, 0.005),
+        "weights": DiffusionWeights(),
+        "dropout": ALL_TOLD,
+        "context_noise": 0.0,
+        "judge": None,
+    }
+    return DiffusionObjective(denoiser, HEAD, **(options | changes))
+
+
+def batch_for(objective: DiffusionObjective, seed: int = 0) -> WindowBatch:
+    config = objective.denoiser.config
+    shape = WindowShape(config.window, config.fps, config.context, objective.denoiser.speech_margin)
+    clips = [telling_clip(60, config.fps, seed=k) for k in range(2)]
+    return draw_windows(clips, shape, BATCH, torch.Generator().manual_seed(seed))
+
+
+def terms_of(objective: DiffusionObjective, batch: WindowBatch, seed: int = 0) -> dict[str, torch.Tensor]:
+    told = torch.ones(BATCH, dtype=torch.long), torch.ones(BATCH), torch.ones(BATCH, dtype=torch.long)
+    return objective(batch, *told, torch.Generator().manual_seed(seed))
+
+
+def test_the_animator_learns_a_tiny_batch() -> None:
+    objective = objective_of(judge=judge_of()).train()
+    batch = batch_for(objective)
+    optimiser = torch.optim.Adam(objective.parameters(), lr=3e-3)
+    losses = []
+    for number in range(50):
+        loss = terms_of(objective, batch, seed=number)["coefficients"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert sum(losses[-10:]) < 0.4 * 2 * sum(losses[:5])
+
+
+def test_the_judge_listens_without_learning() -> None:
+    judge = judge_of()
+    objective = objective_of(judge=judge).train()
+    assert not any(name.startswith("_judge") for name, _ in objective.named_parameters())
+    assert not judge.training
+    terms = terms_of(objective, batch_for(objective))
+    assert {"audio_mel", "audio_units", "unit_accuracy"} < set(terms)
+    without = terms_of(objective_of(), batch_for(objective))
+    assert "audio_mel" not in without
+    terms["loss"].backward()
+    assert all(p.grad is None for p in judge.parameters())
+    silent = objective_of(judge=judge, weights=DiffusionWeights(audio_consistency=0.0))
+    assert "audio_mel" not in terms_of(silent, batch_for(objective))
+
+
+def test_listening_adds_its_weighted_share_where_speech_was_told() -> None:
+    batch = batch_for(objective_of())
+    plain = terms_of(objective_of().eval(), batch)["loss"]
+    extra = {}
+    for weight in (1.0, 2.0):
+        objective = objective_of(judge=judge_of(), weights=DiffusionWeights(audio_consistency=weight)).eval()
+        extra[weight] = terms_of(objective, batch)["loss"] - plain
+    assert extra[1.0] > 0
+    torch.testing.assert_close(extra[2.0], 2 * extra[1.0], atol=1e-4, rtol=1e-3)
+    heard = terms_of(objective_of(judge=judge_of()).eval(), batch)
+    assert extra[1.0] < heard["audio_mel"] + heard["audio_units"]  # the share of the signal is under 1
+    untold = {"dropout": Dropout(1.0, 0.0, 0.0)}
+    mute = terms_of(objective_of(**untold).eval(), batch)["loss"]
+    asked = terms_of(objective_of(judge=judge_of(), **untold).eval(), batch)["loss"]
+    torch.testing.assert_close(asked, mute)
+
+
+def test_the_truth_costs_nothing_but_its_own_acceleration() -> None:
+    objective = objective_of(weights=DiffusionWeights(smoothness=1.0))
+    truth = torch.randn(BATCH, 12, NUM_FEATURES)
+    before, mask = truth[:, :1] - 0.1, torch.ones(BATCH, 12)
+    terms = objective._geometry(truth, truth, before, mask)
+    assert all((value == 0).all() for name, value in terms.items() if name != "smoothness")
+    assert all(value.shape == (BATCH,) for value in terms.values())
+    # A constant offset is no velocity, but for the seam: one step of 12.
+    jumped = objective._geometry(truth + 1, truth, before, mask)
+    offset = objective._geometry(truth + 1, truth, before, mask)["coefficients"]
+    torch.testing.assert_close(offset, torch.ones(BATCH), atol=1e-4, rtol=0)
+    torch.testing.assert_close(jumped["velocity"], torch.full((BATCH,), 1 / 12), atol=1e-3, rtol=0)
+
+
+def test_what_lies_beyond_the_clip_does_not_count() -> None:
+    objective = objective_of()
+    truth, estimate = torch.randn(2, BATCH, 12, NUM_FEATURES)
+    mask = torch.ones(BATCH, 12)
+    mask[:, 7:] = 0
+    other = estimate.clone()
+    other[:, 7:] += 9
+    first = objective._geometry(estimate, truth, truth[:, :1], mask)
+    second = objective._geometry(other, truth, truth[:, :1], mask)
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name], msg=name)
+
+
+def test_generators_decide_everything() -> None:
+    objective = objective_of(judge=judge_of()).eval()
+    batch = batch_for(objective)
+    assert torch.equal(terms_of(objective, batch)["loss"], terms_of(objective, batch)["loss"])
+    assert not torch.equal(terms_of(objective, batch, 1)["loss"], terms_of(objective, batch)["loss"])
+
+
+def test_a_start_does_not_see_what_stands_in_its_context() -> None:
+    objective = objective_of().eval()
+    batch = batch_for(objective)
+    batch = replace(batch, has_context=torch.zeros(BATCH, dtype=torch.bool))
+    motion = batch.motion.clone()
+    motion[:, :3] += 5  # the last context frame is the seam's, and stays
+    same = terms_of(objective, replace(batch, motion=motion))
+    torch.testing.assert_close(same["coefficients"], terms_of(objective, batch)["coefficients"])
+
+
+def test_mesh_to_speech_learns_a_tiny_batch() -> None:
+    fps = 30.0
+    network = judge_of().requires_grad_()
+    objective = M2SObjective(network, HEAD, M2SWeights(), input_noise=0.05).train()
+    batch = draw_windows([telling_clip(80, fps)], WindowShape(25, fps), 2, torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    optimiser = torch.optim.Adam(network.parameters(), lr=5e-3)
+    first = objective.eval()(batch, fps)
+    objective.train()
+    for _ in range(60):
+        optimiser.zero_grad()
+        objective(batch, fps)["loss"].backward()
+        optimiser.step()
+    last = objective.eval()(batch, fps)
+    assert last["loss"] < 0.6 * first["loss"]
+    assert last["unit_accuracy"] > max(0.6, float(first["unit_accuracy"]))
+    weights = M2SWeights()
+    torch.testing.assert_close(
+        last["loss"],
+        weights.units * last["units"] + weights.mel * last["mel"] + weights.convergence * last["convergence"],
+    )
