@@ -107,7 +107,7 @@ def _nose_sneer(places: Places) -> np.ndarray:
     held &= ~((p[:, 1] > 0) & (p[:, 1] < 20) & (np.abs(p[:, 0]) < 18) & (p[:, 2] > 60))
     held |= np.linalg.norm(p - EYE_CENTRE - np.array([0.0, 0.0, 12.0]), axis=1) < 14.0
     pulls = [
-        (wing, np.array([1.2, 5.4, -0.6])),
+        (wing, np.array([1.6, 6.4, -0.4])),
         (beside, np.array([-0.4, 3.0, 3.2])),
         (inner_brow, np.array([-0.8, -1.6, 0.3])),
     ]

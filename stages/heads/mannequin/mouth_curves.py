@@ -74,7 +74,8 @@ def _shift(places: Places) -> np.ndarray:
 def _smile(places: Places) -> np.ndarray:
     t, side = places.t, places.side
     corner, share = _corner(t, 0.42), _left_share(t)
-    contact = vectors(6.8 * corner, 7.6 * corner - 0.5 * share * (1 - corner), -4.6 * corner - 0.9 * share)
+    rise = np.clip(t, 0.0, None) ** 1.9  # the line of a smile is a bow, not a wedge
+    contact = vectors(6.8 * corner, 7.8 * rise - 0.4 * share * (1 - rise), -4.6 * corner - 0.9 * share)
     border = contact + vectors(0 * t, -side * 0.9 * share * (1 - corner), -0.3 * share)
     cheek = places.near((41, -33, 80), 9.0)
     fold = places.near((35, -50, 86), 4.0)
