@@ -11,6 +11,7 @@ from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import open_clips
 from stages.artifacts.files import check_output
 from stages.heads.head import LinearHead, build_head, region_indices
+from stages.losses.geometry import lip_gap
 from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, load_mesh_to_speech
 from stages.models.motion_denoiser import MotionDenoiser, MotionDenoiserConfig, checkpoint_of
 from stages.runtime.devices import resolve_device
@@ -56,6 +57,7 @@ class TrainDiffusionConfig(LoopConfig):
     weight_coefficients: float = 1.0
     weight_vertices: float = 0.5
     weight_lips: float = 1.0
+    weight_closure: float = 0.3
     weight_velocity: float = 1.0
     weight_smoothness: float = 0.02
     weight_m2s: float = 0.1
@@ -125,6 +127,7 @@ def train_diffusion(
             config.weight_coefficients,
             config.weight_vertices,
             config.weight_lips,
+            config.weight_closure,
             config.weight_velocity,
             config.weight_smoothness,
             config.weight_m2s,
@@ -208,6 +211,11 @@ def _measure_scales(head: LinearHead, clips: list[TrainingClip], *, face: Tensor
 
     moving_lips = head.vertices(motion, indices=lips, pose=False).unflatten(0, (-1, 2))  # (n, 2, M, 3)
     lip_velocity = float((moving_lips[:, 1] - moving_lips[:, 0]).square().mean().sqrt())
+    midpoints = torch.tensor([head.record.landmarks[name] for name in ("lip_top", "lip_bottom")])
+    gap = lip_gap(*head.vertices(motion, indices=midpoints, pose=False).unbind(-2))
     return Scales(
-        spread(head.vertices(motion, indices=face, pose=False)), spread(moving_lips.flatten(0, 1)), max(lip_velocity, 1e-6)
+        vertices=spread(head.vertices(motion, indices=face, pose=False)),
+        lips=spread(moving_lips.flatten(0, 1)),
+        lip_velocity=max(lip_velocity, 1e-6),
+        lip_gap=max(float(gap.square().mean().sqrt()), 1e-6),
     )

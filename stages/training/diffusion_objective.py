@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from stages.diffusion.schedule import add_noise, cosine_alphas_bar
 from stages.heads.head import Head
 from stages.losses.audio_consistency import audio_consistency
-from stages.losses.geometry import mean_square, smoothness, velocity
+from stages.losses.geometry import closure, lip_gap, mean_square, smoothness, velocity
 from stages.models.mesh_to_speech import MeshToSpeech
 from stages.models.motion_denoiser import Conditions, MotionDenoiser
 from stages.models.precision import full_precision
@@ -24,6 +24,7 @@ class DiffusionWeights:
     coefficients: float = 1.0
     vertices: float = 0.5
     lips: float = 1.0
+    closure: float = 0.3
     velocity: float = 1.0
     smoothness: float = 0.02
     audio_consistency: float = 0.1
@@ -41,11 +42,12 @@ class Dropout:
 @dataclass(frozen=True)
 class Scales:
     """Root mean square of what the geometric terms measure, over the training clips: of displacements from the mean face
-    in head units, and of their change between frames."""
+    in head units, of their change between frames, and of the gap between the lips."""
 
     vertices: float
     lips: float
     lip_velocity: float
+    lip_gap: float
 
 
 class DiffusionObjective(nn.Module):
@@ -59,6 +61,7 @@ class DiffusionObjective(nn.Module):
     alphas_bar: Tensor
     face: Tensor
     lips: Tensor
+    lip_midpoints: Tensor
 
     def __init__(
         self,
@@ -85,6 +88,8 @@ class DiffusionObjective(nn.Module):
         self.register_buffer("alphas_bar", cosine_alphas_bar(denoiser.config.num_timesteps), persistent=False)
         self.register_buffer("face", face, persistent=False)
         self.register_buffer("lips", lips, persistent=False)
+        midpoints = torch.tensor([head.record.landmarks[name] for name in ("lip_top", "lip_bottom")])
+        self.register_buffer("lip_midpoints", midpoints, persistent=False)
 
     def forward(
         self, batch: WindowBatch, emotion: Tensor, intensity: Tensor, subject: Tensor, generator: torch.Generator
@@ -146,11 +151,12 @@ class DiffusionObjective(nn.Module):
         restore = self.denoiser.restore
         moved, still = restore(estimate), restore(truth)
         # Head rotation is three coefficients, and learned as such; the face's shape is compared without it.
-        indices = torch.cat([self.face, self.lips])
-        error = self.head.vertices(moved, indices=indices, pose=False) - self.head.vertices(
-            still, indices=indices, pose=False
-        )
-        face, lips = error.split((len(self.face), len(self.lips)), dim=-2)
+        indices = torch.cat([self.face, self.lips, self.lip_midpoints])
+        sizes = len(self.face), len(self.lips), 2
+        estimated = self.head.vertices(moved, indices=indices, pose=False).split(sizes, dim=-2)
+        true = self.head.vertices(still, indices=indices, pose=False).split(sizes, dim=-2)
+        face, lips = estimated[0] - true[0], estimated[1] - true[1]
+        gap, true_gap = (lip_gap(*part[2].unbind(-2)) for part in (estimated, true))
         # The step from the context into the window counts as a step: no seam may show.
         joined = torch.cat([before, estimate], dim=1), torch.cat([before, truth], dim=1)
         joined_mask = torch.cat([mask[:, :1], mask], dim=1)
@@ -158,6 +164,7 @@ class DiffusionObjective(nn.Module):
             "coefficients": mean_square(estimate - truth, mask),
             "vertices": mean_square(face / self.scales.vertices, mask),
             "lips": mean_square(lips / self.scales.lips, mask),
+            "closure": closure(gap, true_gap, self.scales.lip_gap, mask),
             "velocity": velocity(*joined, joined_mask)
             + mean_square((lips[:, 1:] - lips[:, :-1]) / self.scales.lip_velocity, mask[:, 1:] * mask[:, :-1]),
             "smoothness": smoothness(estimate, mask),

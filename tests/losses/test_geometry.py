@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stages.losses.geometry import mean_square, smoothness, velocity
+from stages.losses.geometry import closure, lip_gap, mean_square, smoothness, velocity
 
 
 def column(*values: float) -> torch.Tensor:
@@ -48,3 +48,20 @@ def test_one_value_an_item() -> None:
     ]:
         assert whole.shape == (3,)
         torch.testing.assert_close(whole, torch.cat([of(i) for i in range(3)]))
+
+
+def test_lip_gap_is_a_distance_with_a_gradient_at_contact() -> None:
+    top = torch.tensor([[[0.0, 3.0, 4.0], [0.0, 0.0, 0.0]]], requires_grad=True)
+    gap = lip_gap(top, torch.zeros(1, 2, 3))
+    assert gap[0].tolist() == pytest.approx([5.0, 0.0], abs=2e-5)
+    gap.sum().backward()
+    assert top.grad is not None
+    assert torch.isfinite(top.grad).all()
+
+
+def test_closure_is_five_times_as_strict_where_the_lips_touch() -> None:
+    missed_closure = closure(torch.tensor([[0.1]]), torch.tensor([[0.0]]), 0.5, ones(1))
+    same_error_in_a_vowel = closure(torch.tensor([[100.1]]), torch.tensor([[100.0]]), 0.5, ones(1))
+    assert missed_closure.tolist() == pytest.approx([5 * 0.2**2])
+    assert same_error_in_a_vowel.tolist() == pytest.approx([0.2**2], rel=1e-3)
+    assert closure(torch.ones(1, 3), torch.ones(1, 3), 0.5, ones(3)).tolist() == [0]

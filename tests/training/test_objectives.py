@@ -36,7 +36,7 @@ def objective_of(**changes: Any) -> DiffusionObjective:
     options: dict[str, Any] = {
         "face": torch.arange(0, 64, 5),
         "lips": region_indices(HEAD.record, "lips"),
-        "scales": Scales(0.01, 0.01, 0.005),
+        "scales": Scales(0.01, 0.01, 0.005, 0.01),
         "weights": DiffusionWeights(),
         "dropout": ALL_TOLD,
         "context_noise": 0.0,

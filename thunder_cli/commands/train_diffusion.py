@@ -19,6 +19,9 @@ def train_diffusion(
     weight_m2s: Annotated[float | None, typer.Option("--weight-m2s", help="Of the audio-consistency loss.")] = None,
     weight_lips: Annotated[float | None, typer.Option("--weight-lips", help="Of the lip vertices.")] = None,
     weight_vertices: Annotated[float | None, typer.Option("--weight-vertices", help="Of the face's vertices.")] = None,
+    weight_closure: Annotated[
+        float | None, typer.Option("--weight-closure", help="Of the gap between the lips.")
+    ] = None,
     weight_velocity: Annotated[float | None, typer.Option("--weight-velocity", help="Of velocities.")] = None,
     weight_smoothness: Annotated[float | None, typer.Option("--weight-smoothness", help="Of accelerations.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
@@ -47,6 +50,7 @@ def train_diffusion(
         "weight_m2s": weight_m2s,
         "weight_lips": weight_lips,
         "weight_vertices": weight_vertices,
+        "weight_closure": weight_closure,
         "weight_velocity": weight_velocity,
         "weight_smoothness": weight_smoothness,
     }
