@@ -1,0 +1,117 @@
+"""`thunder doctor`, on a torchaudio of our own making whose extension fails as the real one does."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from stages import doctor
+from stages.doctor import Check, examine
+
+INIT = """
+from pathlib import Path
+__version__ = "2.0"
+{always}
+for library in sorted((Path(__file__).parent / "lib").glob("*.so")):
+    raise OSError(f"Could not load this library: {{library.name}}")
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A site-packages with a torchaudio that two libraries keep from importing, and a torch without a GPU."""
+    folder = tmp_path / "torchaudio"
+    (folder / "lib").mkdir(parents=True)
+    for name in ("_torchaudio.so", "libtorchaudio.so", "__init__.py"):
+        (folder / "lib" / name).write_text(name)
+    (folder / "__init__.py").write_text(INIT.format(always=""))
+    for module in [m for m in sys.modules if m.split(".")[0] == "torchaudio"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for name in ("cuda", "hip", "xpu"):
+        monkeypatch.setattr(torch.version, name, None, raising=False)
+    return folder
+
+
+def torchaudio(*, fix: bool = False) -> Check:
+    return next(check for check in examine(fix=fix) if check.name == "torchaudio")
+
+
+def libraries(package: Path) -> dict[str, list[str]]:
+    return {f.name: sorted(p.name for p in f.glob("*.so")) for f in sorted(package.glob("lib*"))}
+
+
+BOTH = ["_torchaudio.so", "libtorchaudio.so"]
+
+
+def test_a_failing_extension_is_found_and_left(package: Path) -> None:
+    check = torchaudio()
+    assert (check.status, check.remedy) == ("fail", "run `thunder doctor --fix`")
+    assert "wants CUDA" in check.found
+    assert libraries(package) == {"lib": BOTH}
+
+
+def test_fix_moves_it_aside_once(package: Path) -> None:
+    for _ in range(2):
+        assert torchaudio(fix=True).status == "ok"
+        assert libraries(package) == {"lib": [], "lib.aside": BOTH}
+        assert (package / "lib" / "__init__.py").exists()
+    assert torchaudio() == Check("torchaudio", "ok", "2.0")
+
+
+def test_fix_that_does_not_help_is_undone(package: Path) -> None:
+    (package / "__init__.py").write_text(INIT.format(always="raise ImportError('no numpy')"))
+    check = torchaudio(fix=True)
+    assert check.status == "fail"
+    assert "no numpy" in check.found
+    assert "put back" in check.remedy
+    assert libraries(package) == {"lib": BOTH}
+
+
+def test_fix_that_cannot_move_is_undone(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name == "libtorchaudio.so":
+            raise PermissionError(13, "Permission denied", str(self))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    check = torchaudio(fix=True)
+    assert check.status == "fail"
+    assert "cannot be moved" in check.found
+    assert libraries(package)["lib"] == BOTH
+
+
+@pytest.mark.parametrize("name", ["cuda", "hip", "xpu"])
+def test_a_gpu_build_is_never_touched(package: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(torch.version, name, "13.0", raising=False)
+    check = torchaudio(fix=True)
+    assert check.status == "fail"
+    assert "Could not load this library" in check.found
+    assert "install the torchaudio that belongs to your torch" in check.remedy
+    assert libraries(package) == {"lib": BOTH}
+
+
+def test_an_unknown_torch_is_never_touched(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    checks = {check.name: check for check in examine(fix=True)}
+    assert (checks["torch"].status, checks["torch"].remedy) == ("fail", "pip install torch")
+    assert checks["torchaudio"].status == "fail"
+    assert libraries(package) == {"lib": BOTH}
+
+
+def test_no_torchaudio_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(doctor, "_try_import", lambda name: "error: No module named 'torchaudio'")
+    assert torchaudio() == Check("torchaudio", "fail", "not installed", "pip install torchaudio")
+
+
+def test_a_machine_in_order_needs_no_remedies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_try_import", lambda name: "2.0")
+    checks = examine()
+    assert {c.name for c in checks} >= {"python", "cores", "torch", "torchaudio", "ffmpeg", "espeak-ng", "pytorch3d"}
+    assert all(c.remedy == "" for c in checks if c.status == "ok")
+    assert {c.status for c in checks if c.name not in ("pytorch3d", "torchaudio")} == {"ok"}
