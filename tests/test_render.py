@@ -3,14 +3,13 @@ import json
 
 import numpy as np
 import pytest
-import torch
 import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from stages import render as render_stage
 from stages.artifacts.clips import write_clips
-from stages.render import _Panel, _Studio, render
+from stages.render import render
+from stages.rendering import studio
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 from tests.builders import small_clip, small_head
@@ -78,7 +77,7 @@ def test_what_is_drawn_does_not_depend_on_how_frames_are_cut_into_runs(tmp_path,
     samples = write_samples(tmp_path / "samples.h5")
     sheets = []
     for at_once in (1, 4, 64):
-        monkeypatch.setitem(render_stage.PICTURES_AT_ONCE, "cpu", at_once)
+        monkeypatch.setitem(studio.PICTURES_AT_ONCE, "cpu", at_once)
         render(samples, tmp_path / "a.png", output_format="png", panel_height=64, num_stills=5, force=True)
         sheets.append(np.asarray(Image.open(tmp_path / "a.png")).astype(int))
     assert all(np.abs(sheet - sheets[0]).max() <= 1 for sheet in sheets)
@@ -122,16 +121,6 @@ def test_a_frame_that_shows_no_head_fails_the_film(tmp_path):
     with pytest.raises(ThunderError, match="clip a, take 1, frame 7: a head that has left or filled the picture"):
         render(samples, tmp_path / "takes.mp4", panel_height=80)
     assert [p.name for p in tmp_path.iterdir()] == ["samples.h5"]
-
-
-def test_vertices_that_are_not_finite_are_named():
-    head, clip = small_head(), small_clip(num_frames=6)
-    motion = torch.from_numpy(clip.motion.copy())
-    motion[3] = torch.nan
-    panel = _Panel("take 2", "", motion, torch.from_numpy(head.template))
-    studio = _Studio(head, [panel], clip, panel_height=64, device=torch.device("cpu"), num_workers=1)
-    with pytest.raises(ThunderError, match="clip ann_hello, take 2, frame 3: vertices that are not finite"):
-        studio.draw(range(2, 5))
 
 
 def test_one_clip_of_two_that_fails_leaves_the_other_and_exit_1(cli, tmp_path):

@@ -1,0 +1,152 @@
+"""Several moving heads of one clip, drawn side by side under the same light by the same camera."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.artifacts.head_record import HeadRecord
+from stages.heads.head import build_head
+from stages.rendering.camera import Camera, portrait_camera
+from stages.rendering.picture import caption
+from stages.rendering.scene import head_scene
+from stages.rendering.shading import display_bytes
+from stages.runtime.errors import ThunderError
+
+# A panel's width over its height: heads are taller than wide.
+PANEL_ASPECT = 4 / 5
+# Pictures drawn at once: beyond a few, a CPU's cache and memory cost more than a batch saves.
+PICTURES_AT_ONCE = {"cpu": 2, "cuda": 64}
+# A head that moves stays about as large as it is at rest. One that left the picture, or that burst over it, is an error.
+SMALLEST_SHARE_OF_REST = 0.3
+GREATEST_COVERAGE = 0.97
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One moving head.
+
+    Attributes:
+        name: short, for errors.
+        label: caption of a film.
+        motion: (T, D).
+        template: (V, 3) the subject at rest.
+        vertices: (T, V, 3) to be shown as they are, instead of the motion.
+    """
+
+    name: str
+    label: str
+    motion: Tensor
+    template: Tensor
+    vertices: np.ndarray | None = None
+
+
+class Studio:
+    """What all clips share: the head, its look, and the size of a panel."""
+
+    def __init__(self, head: HeadRecord, panel_height: int, device: torch.device, num_workers: int) -> None:
+        self.head = build_head(head).to(device)
+        self.chin = head.landmarks["chin"]
+        self.device = device
+        self.num_workers = num_workers if device.type == "cpu" else 1
+        self.pictures_at_once = PICTURES_AT_ONCE.get(device.type, PICTURES_AT_ONCE["cpu"])
+        # Even sides, for video.
+        self.height = 2 * round(panel_height / 2)
+        self.width = 2 * round(panel_height * PANEL_ASPECT / 2)
+        self.caption_height = 2 * max(8, round(panel_height / 40))
+        self.scene = head_scene(head, self.camera(self.head.template), self.height, self.width, device)
+
+    def camera(self, template: Tensor) -> Camera:
+        """The camera that frames a subject."""
+        return portrait_camera(template, self.width / self.height, chin=template[self.chin])
+
+    def label(self, text: str) -> np.ndarray:
+        """A caption as wide as a panel."""
+        return caption(text, self.caption_height, self.width)
+
+
+class Shoot:
+    """Draws the frames of one clip: N panels, one camera."""
+
+    def __init__(self, studio: Studio, name: str, panels: list[Panel]) -> None:
+        self.studio = studio
+        self.name = name
+        self.panels = panels
+        template = panels[-1].template
+        self.scene = replace(studio.scene, camera=studio.camera(template))
+        with torch.inference_mode():
+            _, at_rest = self.scene.render(template[None])
+        self.least_coverage = SMALLEST_SHARE_OF_REST * float(at_rest)
+
+    def draw(self, frames: Sequence[int]) -> np.ndarray:
+        """Pictures (T, N, height, width, 3) of all panels at some frames.
+
+        Raises:
+            ThunderError: a frame whose vertices are not finite, or that shows no head.
+        """
+        with torch.inference_mode():
+            vertices = torch.stack([self._vertices(panel, frames) for panel in self.panels], 1).flatten(0, 1)
+            finite = torch.isfinite(vertices).flatten(1).all(1)
+            self._check(finite, frames, "vertices that are not finite")
+            runs = [self._pictures(run) for run in vertices.split(self.studio.pictures_at_once)]
+            coverage = torch.cat([coverage for _, coverage in runs])
+            sane = (coverage >= self.least_coverage) & (coverage <= GREATEST_COVERAGE)
+            self._check(sane, frames, "a head that has left or filled the picture")
+        pictures = np.concatenate([pictures for pictures, _ in runs])
+        return pictures.reshape(len(frames), len(self.panels), *pictures.shape[1:])
+
+    def _pictures(self, vertices: Tensor) -> tuple[np.ndarray, Tensor]:
+        linear, coverage = self.scene.render(vertices)
+        return display_bytes(linear).cpu().numpy(), coverage
+
+    def _vertices(self, panel: Panel, frames: Sequence[int]) -> Tensor:
+        # A reference may end a little sooner than the takes: it then stands still.
+        here = np.minimum(np.asarray(frames), len(panel.motion) - 1)
+        if panel.vertices is not None:
+            return torch.from_numpy(panel.vertices[here]).to(self.studio.device)
+        return self.studio.head.vertices(
+            panel.motion[torch.from_numpy(here).to(self.studio.device)], template=panel.template
+        )
+
+    def _check(self, good: Tensor, frames: Sequence[int], what: str) -> None:
+        if not bool(good.all()):
+            first = int((~good).nonzero()[0])
+            frame, panel = frames[first // len(self.panels)], self.panels[first % len(self.panels)]
+            raise ThunderError(
+                f"clip {self.name}, {panel.name}, frame {frame}: {what}; the motion is broken, make it again"
+            )
+
+    def runs(self, frames: Sequence[int]) -> Iterator[np.ndarray]:
+        """`draw` in short runs, several at a time on a CPU, in order."""
+        step = max(1, self.studio.pictures_at_once // len(self.panels))
+        pending: deque[Future[np.ndarray]] = deque()
+        pool = ThreadPoolExecutor(self.studio.num_workers)
+        try:
+            for start in range(0, len(frames), step):
+                pending.append(pool.submit(self.draw, frames[start : start + step]))
+                if len(pending) > self.studio.num_workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def whole_frames_a_thread() -> Iterator[int]:
+    """Keeps torch from splitting operations among threads, and says how many threads may draw a frame each instead.
+
+    The parts of so small an operation wait for each other, and wait long where ffmpeg or another program keeps a core
+    busy.
+    """
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield num_threads
+    finally:
+        torch.set_num_threads(num_threads)
