@@ -271,8 +271,10 @@ def test_a_blink_covers_the_eye_and_never_cuts_into_it(head: HeadRecord) -> None
     _, centre, radius = _left_eye(head)
     skin = head.regions["skin"]
     for amount in (0.25, 0.5, 0.75, 1.0):
-        lids = _pose(head, eyeBlink=amount)[skin]
-        assert np.linalg.norm(lids - centre, axis=1).min() > radius, amount
+        vertices = _pose(head, eyeBlink=amount)
+        assert np.linalg.norm(vertices[skin] - centre, axis=1).min() > radius, amount
+        cuts = intersecting_faces(vertices, head.faces)
+        assert not np.isin(head.faces[cuts.ravel()], head.regions["eyes"]).any(), amount
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import numpy as np
 
 from stages.heads.mannequin import eyes
-from stages.heads.mannequin.places import Places, smooth_step, vectors
-from stages.heads.mannequin.surface import EYE_CENTRE, EYE_RADIUS
+from stages.heads.mannequin.places import Places, vectors
+from stages.heads.mannequin.surface import EYE_CENTRE
 
 GAZE = np.radians(25.0)
 
@@ -58,7 +58,7 @@ def _rings_follow(places: Places, at_margin: np.ndarray, reach: np.ndarray) -> l
     """Pulls for the inner rings of the left lids: `reach` (rings,) says how much of the margin's rise each ring takes."""
     pulls = []
     for ring, share in zip(places.mesh.left_lids, reach, strict=True):
-        if share is not None and share >= 0:
+        if share >= 0:
             pulls.append((ring, _slide(places.mesh.points[ring], share * at_margin)))
     return pulls
 
@@ -108,15 +108,12 @@ def _blink(places: Places) -> np.ndarray:
     way = way + np.where(side > 0, 0.10, np.where(side < 0, -0.10, 0.0))
     pulls = []
     extent = np.abs(way) / np.abs(way).max()
-    for ring, (vertices, share) in enumerate(zip(mesh.left_lids, _BLINK_SHARES, strict=True)):
+    for vertices, share in zip(mesh.left_lids, _BLINK_SHARES, strict=True):
         if share < 0:
             continue
-        lift = 1.15 * share * extent if ring <= eyes.MARGIN + 1 else 0.55 * extent
+        lift = 1.9 * share * extent
         pulls.append((vertices, _slide(mesh.points[vertices], share * way, lift)))
-    # The rim follows its margin as a flat edge.
     return places.pull(pulls, _held(places))
 
 
 _BLINK_SHARES = np.array([-1, -1, -1, -1, 0.42, 0.66, 0.85, 0.96, 1.0, 1.0, 1.0])
-
-__all__ = ["EYE_RADIUS", "GAZE", "eye_curves", "smooth_step"]

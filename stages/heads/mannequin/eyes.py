@@ -72,7 +72,7 @@ def build_lids() -> np.ndarray:
     skin = skin - 0.9 * depth[..., None] * normal
     direction = (margin - EYE_CENTRE) / np.linalg.norm(margin - EYE_CENTRE, axis=-1, keepdims=True)
     rim = EYE_CENTRE + direction * (EYE_RADIUS + 0.6)
-    behind = on_sphere(x * 1.04, y + 2.0 * side * np.abs(np.sin(angle)), EYE_RADIUS + 0.4)
+    behind = on_sphere(x * 1.04, y + 2.0 * side * np.abs(np.sin(angle)), EYE_RADIUS + 0.5)
     return np.concatenate([skin, margin[None], rim[None], behind[None]])
 
 
@@ -84,5 +84,5 @@ def build_ball() -> np.ndarray:
         [np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta) * np.ones_like(phi)], -1
     ).reshape(-1, 3)
     unit = np.concatenate([[[0.0, 0.0, 1.0]], rings, [[0.0, 0.0, -1.0]]])
-    bulge = 0.35 * np.clip(1 - (np.arccos(np.clip(unit[:, 2], -1, 1)) / IRIS_ANGLE) ** 2, 0.0, None)
+    bulge = 0.2 * np.clip(1 - (np.arccos(np.clip(unit[:, 2], -1, 1)) / IRIS_ANGLE) ** 2, 0.0, None)
     return EYE_CENTRE + unit * (EYE_RADIUS + bulge[:, None])

@@ -134,7 +134,7 @@ def _shrug_lower(places: Places) -> np.ndarray:
 def _shrug_upper(places: Places) -> np.ndarray:
     t, side = places.t, places.side
     arch = np.clip(1 - t**2, 0, 1)
-    contact = vectors(0 * t, 2.6 * arch, np.where(side > 0, 3.4, 1.6) * arch)
+    contact = vectors(0 * t, 2.6 * arch, 3.0 * arch)
     border = vectors(0 * t, np.where(side > 0, 3.8, 1.6) * arch, np.where(side > 0, 3.0, 0.8) * arch)
     return places.move_lips(border, contact)
 
