@@ -152,7 +152,7 @@ def read_artifact(path: Path, *schemas: str) -> Iterator[h5py.File]:
     Raises:
         ThunderError: no such file, not HDF5, cut short, another schema, or written by a newer toolkit.
     """
-    hint = " or ".join(SCHEMAS[s][1] for s in schemas)
+    hint = "` or `".join(SCHEMAS[s][1] for s in schemas)
     with open_hdf5(path, hint=hint) as file:
         with explained_damage(path):
             found = file.attrs.get("schema")

@@ -277,7 +277,10 @@ def refuse(path: Path, *schemas: str) -> str:
 
 
 def test_missing(tmp_path: Path) -> None:
-    assert refuse(tmp_path / "a.h5", "thunder.samples").endswith("no such file; make it with `thunder sample`")
+    path = tmp_path / "a.h5"
+    assert refuse(path) == f"{path}: no such file"
+    assert refuse(path, "thunder.samples") == f"{path}: no such file; make it with `thunder sample`"
+    assert refuse(path, "thunder.m2s", "thunder.samples").endswith("`thunder train-m2s` or `thunder sample`")
 
 
 def test_folder(tmp_path: Path) -> None:
