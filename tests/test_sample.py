@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from stages.artifacts.clips import Clip, open_clips, write_clips
 from stages.artifacts.files import open_hdf5, read_json_attribute
 from stages.audio.waveform import write_wav
 from stages.runtime.provenance import Provenance
+from stages.sample import _within_range
 from tests.builders import small_clip, small_dataset, small_head, small_waveform
 from tests.trained import tiny_workspace
 from thunder_cli.app import app
@@ -178,6 +180,13 @@ def test_what_does_not_fit_is_said_in_one_line() -> None:
     assert Path("samples.h5").read_text(encoding="utf-8") == "mine"
     assert run("speech.wav", "--force")[0] == 0
     assert set(clips_of()) == {"speech"}
+
+
+def test_curves_stay_in_their_range_and_head_rotation_does_not_end_there() -> None:
+    held = _within_range(torch.tensor([-0.5, 1.5]).repeat_interleave(55).reshape(2, 55), small_head())
+    assert held[0, :52].tolist() == [0] * 52
+    assert held[1, :52].tolist() == [1] * 52
+    assert held[:, 52:].tolist() == [[-0.5] * 3, [1.5] * 3]
 
 
 def test_nothing_to_animate_is_a_question_of_usage() -> None:

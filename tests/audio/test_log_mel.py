@@ -105,7 +105,7 @@ def test_a_cut_beyond_the_ends_is_silence() -> None:
 def test_the_stretch_around_motion_holds_it_with_its_margin(fps: float) -> None:
     mel = torch.arange(1000.0)[:, None].expand(1000, 80) / 100  # every frame tells its own time
     lengths = set()
-    for first_frame in (-10, -1, 0, 1, 7, 33, 100):
+    for first_frame in (-10, -1, 0, 1, 2, 3, 4, 5, 33, 100):
         wide, first_s = mel_around(mel, first_frame, 40, fps, margin=6)
         lengths.add(len(wide))
         assert len(wide) % 2 == 0
@@ -115,5 +115,7 @@ def test_the_stretch_around_motion_holds_it_with_its_margin(fps: float) -> None:
         assert start_s + first_s == pytest.approx(first_frame / fps, abs=1e-4)
         assert round(start_s * 100) % 2 == 0
         assert 0.06 <= first_s < 0.08 + 1e-9
-        assert first_s + 39 / fps + 0.06 <= len(wide) / 100
+        # The feature after the last frame is there too, with all that an encoder sees around it.
+        after = math.ceil((first_s + 39 / fps) * 50 - 1e-6)
+        assert 2 * after + 6 <= len(wide) - 1
     assert len(lengths) == 1

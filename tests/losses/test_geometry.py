@@ -37,6 +37,7 @@ def test_smoothness_sees_bends_and_not_steady_motion() -> None:
     assert smoothness(column(0, 3, 6, 9), ones(4)).tolist() == [0]
     assert smoothness(column(0, 0, 1, 1), ones(4)).tolist() == [1]
     assert smoothness(column(0, 0, 1, 5), torch.tensor([[1.0, 1, 1, 0]])).tolist() == [1]
+    assert smoothness(column(9, 0, 0, 1), torch.tensor([[0.0, 1, 1, 1]])).tolist() == [1]
 
 
 def test_one_value_an_item() -> None:

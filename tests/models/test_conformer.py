@@ -2,7 +2,7 @@
 
 import torch
 
-from stages.models.conformer import Conformer, rotary_angles, rotate
+from stages.models.conformer import Conformer, RotaryAttention, rotary_angles, rotate
 
 
 def conformer(num_layers: int = 2) -> Conformer:
@@ -20,6 +20,21 @@ def test_scores_depend_on_the_distance_of_two_frames_alone() -> None:
         diagonal = scores.diagonal(offset)
         torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-4, rtol=0)
     assert scores[0].std() > 0.01  # but on the distance they do depend
+
+
+def test_a_pattern_is_seen_the_same_wherever_it_stands() -> None:
+    torch.manual_seed(0)
+    attention, rotation = RotaryAttention(16, 2), rotary_angles(20, 8, torch.device("cpu"))
+    torch.nn.init.zeros_(attention.to_qkv.bias)  # so that empty frames have no key and no value
+    pattern = torch.randn(1, 5, 16)
+
+    def seen_at(start: int) -> torch.Tensor:
+        x = torch.zeros(1, 20, 16)
+        x[:, start : start + 5] = pattern
+        return attention(x, rotation)[:, start : start + 5]
+
+    for start in (3, 15):
+        torch.testing.assert_close(seen_at(start), seen_at(0), atol=1e-5, rtol=0)
 
 
 def test_order_matters() -> None:

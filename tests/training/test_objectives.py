@@ -3,10 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 
 from stages.heads.head import build_head, region_indices
+from stages.losses.audio_consistency import audio_consistency
 from stages.models.mesh_to_speech import MeshToSpeech, MeshToSpeechConfig, visible_size
+from stages.models.motion_denoiser import MotionDenoiser
+from stages.training import diffusion_objective
 from stages.training.diffusion_objective import DiffusionObjective, DiffusionWeights, Dropout, Scales
 from stages.training.m2s_objective import M2SObjective, M2SWeights
 from stages.training.windows import WindowBatch, WindowShape, draw_windows
@@ -101,6 +105,26 @@ def test_listening_adds_its_weighted_share_where_speech_was_told() -> None:
     mute = terms_of(objective_of(**untold).eval(), batch)["loss"]
     asked = terms_of(objective_of(judge=judge_of(), **untold).eval(), batch)["loss"]
     torch.testing.assert_close(asked, mute)
+
+
+def test_the_judge_hears_the_estimate_in_its_own_unit_beside_its_own_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = objective_of(judge=judge_of()).eval()
+    batch = batch_for(objective)
+    truth = batch.motion[:, 4:]
+    monkeypatch.setattr(MotionDenoiser, "forward", lambda self, *_: self.normalise(truth))
+    heard = {}
+
+    def listen(judge: MeshToSpeech, head: object, motion: torch.Tensor, fps: float, **speech: Any) -> Any:
+        heard.update(motion=motion, **speech)
+        return audio_consistency(judge, head, motion, fps, **speech)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(diffusion_objective, "audio_consistency", listen)
+    terms = terms_of(objective, batch)
+    torch.testing.assert_close(heard["motion"], truth, atol=1e-5, rtol=0)
+    assert heard["log_mel"] is batch.log_mel
+    assert heard["units"] is batch.units
+    assert heard["mask"] is batch.mel_mask
+    torch.testing.assert_close(terms["coefficients"], torch.tensor(0.0))
 
 
 def test_the_truth_costs_nothing_but_its_own_acceleration() -> None:
