@@ -124,8 +124,11 @@ def write_artifact(path: Path, schema: str, provenance: Provenance, *, force: bo
                     try:
                         _write_provenance(file, schema, provenance)
                         yield file
-                    except BaseException:
+                    except BaseException as error:
                         beneath.abandoned = True
+                        if isinstance(error, Exception) and beneath.failure is not None:
+                            # HDF5 missed what was dropped; the reason is that it could not be written.
+                            raise beneath.failure from error
                         raise
                 file.check_written()
             partial.replace(path)

@@ -175,7 +175,7 @@ WRITE_UP_TO = """
     for size in map(int, sys.argv[2:]):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
         try:
-            small_dataset(Path(sys.argv[1]), splits=("train",))
+            small_dataset(Path(sys.argv[1]), splits=("train",) * 3, num_frames=200, vertices=True)
             print("written")
         except ThunderError as error:
             print(error)
@@ -187,10 +187,10 @@ def test_a_file_that_cannot_grow_ends_in_one_line_and_keeps_the_old(tmp_path: Pa
     """HDF5 left alone crashes when the program ends, for it tries again to write what it could not."""
     path = small_dataset(tmp_path / "a.h5")
     before = path.read_bytes()
-    alone = small_dataset(tmp_path / "alone.h5", splits=("train",))
+    alone = small_dataset(tmp_path / "alone.h5", splits=("train",) * 3, num_frames=200, vertices=True)
     size = alone.stat().st_size
     alone.unlink()
-    limits = [0, 1, 100, 2048, 10_000, size // 2, size - 1_000, size - 1]
+    limits = [0, 1, 100, 2048, 10_000, 60_000, size // 2, size - 1_000, size - 1]
     process = in_subprocess(WRITE_UP_TO, path, *limits)
     out, err = process.communicate()
     assert err == ""
