@@ -61,3 +61,10 @@ def test_features_do_not_hear_volume_or_microphone() -> None:
 
 def test_silence_has_finite_features() -> None:
     assert torch.isfinite(unit_features(torch.full((40, 80), -11.5))).all()
+
+
+def test_slopes_tell_rising_from_falling() -> None:
+    level = 50 - (torch.arange(100.0) - 50).abs()
+    slope = unit_features(level[:, None].expand(100, 80))[:, 13]  # of the first cepstrum, the loudness
+    assert (slope[3:22] > 0.8).all()
+    assert (slope[28:47] < -0.8).all()
