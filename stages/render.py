@@ -20,6 +20,9 @@ from stages.runtime.progress import Progress, silent
 
 Format = Literal["mp4", "png"]
 
+# Stills are few and small, and looked at for longer than a frame of a film.
+STILL_OVERSAMPLING = 2
+
 
 @dataclass(frozen=True)
 class RenderResult:
@@ -88,7 +91,13 @@ def render(
         for path in targets.values():
             check_output(path, force=force)
         files, failures, num_frames = [], [], 0
-        studio = Studio(clips.head, panel_height, where, num_workers)
+        studio = Studio(
+            clips.head,
+            panel_height,
+            where,
+            num_workers,
+            oversampling=STILL_OVERSAMPLING if output_format == "png" else 1,
+        )
         for clip_id, path in targets.items():
             try:
                 panels, clip = _panels(clips, clip_id, takes, reference_path, where)

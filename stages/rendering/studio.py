@@ -47,9 +47,15 @@ class Panel:
 
 
 class Studio:
-    """What all clips share: the head, its look, and the size of a panel."""
+    """What all clips share: the head, its look, and the size of a panel.
 
-    def __init__(self, head: HeadRecord, panel_height: int, device: torch.device, num_workers: int) -> None:
+    With `oversampling` k, pictures are drawn k times as high and wide and averaged: teeth, lids and lashes of a small
+    picture are finer than its pixels.
+    """
+
+    def __init__(
+        self, head: HeadRecord, panel_height: int, device: torch.device, num_workers: int, *, oversampling: int = 1
+    ) -> None:
         self.head = build_head(head).to(device)
         self.chin = head.landmarks["chin"]
         self.device = device
@@ -59,7 +65,9 @@ class Studio:
         self.height = 2 * round(panel_height / 2)
         self.width = 2 * round(panel_height * PANEL_ASPECT / 2)
         self.caption_height = 2 * max(8, round(panel_height / 40))
-        self.scene = head_scene(head, self.camera(self.head.template), self.height, self.width, device)
+        self.oversampling = oversampling
+        camera = self.camera(self.head.template)
+        self.scene = head_scene(head, camera, self.height * oversampling, self.width * oversampling, device)
 
     def camera(self, template: Tensor) -> Camera:
         """The camera that frames a subject."""
@@ -102,6 +110,8 @@ class Shoot:
 
     def _pictures(self, vertices: Tensor) -> tuple[np.ndarray, Tensor]:
         linear, coverage = self.scene.render(vertices)
+        if (k := self.studio.oversampling) > 1:
+            linear = linear.unflatten(2, (-1, k)).unflatten(1, (-1, k)).mean((2, 4))
         return display_bytes(linear).cpu().numpy(), coverage
 
     def _vertices(self, panel: Panel, frames: Sequence[int]) -> Tensor:

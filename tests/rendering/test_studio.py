@@ -42,3 +42,16 @@ def test_the_number_of_threads_is_put_back():
         assert num_workers == before
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def test_oversampling_averages_a_finer_picture():
+    motion = torch.zeros(1, 55)
+    head = small_head()
+    panel = Panel("take 0", "", motion, torch.from_numpy(head.template))
+    plain, fine = (
+        Shoot(Studio(head, 64, torch.device("cpu"), 1, oversampling=k), "hello", [panel]).draw([0])[0, 0].astype(int)
+        for k in (1, 2)
+    )
+    assert plain.shape == fine.shape
+    assert abs(plain - fine).mean() < 1
+    assert (plain != fine).any()

@@ -27,7 +27,7 @@ def render(
         typer.Option(
             "--output",
             "-o",
-            help="File to write; <stem>.<clip>.<suffix> if there are several clips. If not given, takes.mp4",
+            help="File to write, takes.mp4 if not given; with several clips, takes.CLIP.mp4 for each.",
         ),
     ] = None,
     output_format: Annotated[
