@@ -33,7 +33,7 @@ install: $(INSTALLED) ## make .venv with everything in it
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	$(THUNDER) doctor --fix
 	touch $@
 
