@@ -96,6 +96,7 @@ def sample(
     Raises:
         ThunderError: nothing to animate; no input that could be animated; a model or option that does not fit.
     """
+    files = find_sounds(inputs)
     check_output(output, force=force)
     chosen_device = resolve_device(device)
     model_path = find_model(model)
@@ -106,7 +107,6 @@ def sample(
     if m2s is not None:
         judge, judged_head = load_mesh_to_speech(m2s, chosen_device)
         check_same_face(judged_head, record, judge.config.input, m2s)
-    files = list(_find_sounds(inputs))
     if dataset is not None and split is not None:
         with open_clips(dataset, "thunder.dataset") as file:
             if not file.ids(split):
@@ -171,18 +171,27 @@ def _options(config: SampleConfig, denoiser: MotionDenoiser, path: Path) -> Samp
     )
 
 
-def _find_sounds(inputs: Iterable[Path]) -> Iterator[Path]:
-    """The files among the inputs, and the sounds in folders among them, sorted."""
+def find_sounds(inputs: Iterable[Path]) -> list[Path]:
+    """The files among the inputs, and the sounds in folders among them, sorted; files that start with a dot are hidden.
+
+    Raises:
+        ThunderError: a folder without sounds, or none of the files is there.
+    """
+    files: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SOUND_SUFFIXES and p.is_file())
+            sounds = (p for p in path.rglob("*") if p.suffix.lower() in SOUND_SUFFIXES and not p.name.startswith("."))
+            found = sorted(p for p in sounds if p.is_file())
             if not found:
                 raise ThunderError(
                     f"{path}: no sound file in this folder; it looks for {', '.join(sorted(SOUND_SUFFIXES))}"
                 )
-            yield from found
+            files += found
         else:
-            yield path
+            files.append(path)
+    if files and not any(path.exists() for path in files):
+        raise ThunderError(f"{', '.join(map(str, files[:5]))}: no such file, wanted a sound file or a folder of them")
+    return files
 
 
 def _read_speeches(

@@ -125,4 +125,5 @@ def test_the_command_writes_a_corpus_and_says_what(tmp_path):
     refused = CliRunner().invoke(app, arguments)
     assert refused.exit_code == 1
     assert "exists already" in refused.output
-    assert CliRunner().invoke(app, [*arguments, "--force", "--hours", "1"]).exit_code == 1
+    both = CliRunner().invoke(app, [*arguments, "--force", "--hours", "1"])
+    assert (both.exit_code, "not both" in both.output) == (2, True)

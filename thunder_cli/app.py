@@ -14,9 +14,11 @@ A command is a function in `commands/<name>.py` that is registered below. It
 import io
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+from stages.runtime.provenance import toolkit_version
 from thunder_cli.commands import (
     doctor,
     evaluate,
@@ -41,6 +43,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Turns speech into 3D talking-head animation, and checks itself by listening and lip-reading.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"thunder {toolkit_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options_of_all(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "synthesize": synthesize.synthesize,

@@ -41,7 +41,8 @@ class ThunderGroup(TyperGroup):
         """Runs the subcommand.
 
         Raises:
-            typer.Exit: 1 after a `ThunderError` or a file that the system refuses, 130 after an interrupt.
+            typer.Exit: 1 after a `ThunderError`, a file that the system refuses or a lack of memory, 130 after an
+                interrupt.
         """
         # A scheduler, `timeout` or a closed terminal should clean up partial files as Ctrl-C does.
         for name in ("SIGTERM", "SIGHUP"):
@@ -63,9 +64,24 @@ class ThunderGroup(TyperGroup):
                 f"{os.fsdecode(error.filename)}: {error.strerror}; check the path, its folder and its permissions"
             )
             raise typer.Exit(1) from None
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            print_error("out of memory; lower --batch-size in training or --n in sampling, or give --device cpu")
+            raise typer.Exit(1) from None
         except KeyboardInterrupt:
             print_error("interrupted")
             raise typer.Exit(130) from None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # Whoever raised torch's own error has loaded torch; on a CPU torch raises a RuntimeError like any other.
+    torch = sys.modules.get("torch")
+    return (
+        isinstance(error, MemoryError)
+        or (torch is not None and isinstance(error, torch.cuda.OutOfMemoryError))
+        or "DefaultCPUAllocator" in str(error)
+    )
 
 
 def _interrupt(signum: int, frame: Any) -> None:

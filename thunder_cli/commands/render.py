@@ -8,6 +8,7 @@ import typer
 
 from thunder_cli import console
 from thunder_cli.options import Device, Force, Json, Quiet
+from thunder_cli.take_numbers import take_numbers
 
 
 class Format(StrEnum):
@@ -57,7 +58,7 @@ def render(
     """
     chosen = _format(output, output_format)
     output = output or Path(f"takes.{chosen}")
-    take_numbers = _numbers(takes)
+    chosen_takes = take_numbers(takes)
 
     from stages.render import render as render_stage
 
@@ -66,9 +67,9 @@ def render(
         output,
         output_format=chosen.value,
         clip_ids=clip or (),
-        takes=take_numbers,
+        takes=chosen_takes,
         reference_path=reference,
-        panel_height=size or (480 if chosen is Format.mp4 else 240),
+        panel_height=(480 if chosen is Format.mp4 else 240) if size is None else size,
         num_stills=columns,
         device=device,
         force=force,
@@ -93,14 +94,3 @@ def _format(output: Path | None, given: Format | None) -> Format:
     if suffix != given:
         raise typer.BadParameter(f"{output}: --format {given} wants a name that ends in .{given}")
     return given
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """The numbers of "0,2-4"."""
-    numbers: list[int] = []
-    for part in filter(None, text.split(",")):
-        first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal():
-            raise typer.BadParameter(f"--takes wanted numbers such as 0,2 or 0-3, found {text!r}")
-        numbers += range(int(first), int(last or first) + 1)
-    return tuple(dict.fromkeys(numbers))

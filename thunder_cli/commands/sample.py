@@ -39,7 +39,7 @@ def sample(
     if not inputs and split is None:
         raise typer.BadParameter("name a sound file or folder, or give --split")
 
-    from stages.sample import SampleConfig, find_model
+    from stages.sample import SampleConfig, find_model, find_sounds
     from stages.sample import sample as sample_stage
 
     options = {
@@ -50,11 +50,13 @@ def sample(
         "intensity": intensity,
         "subject": subject,
     }
+    # A wrong path is what a user mends first, before a model is looked for.
+    files = find_sounds(inputs or [])
     found_model = find_model(model)
     if model is None and found_model.parent != Path():
         console.say(f"no diffusion.h5 here: using the embedded model, {found_model.name}", quiet=quiet)
     summary = sample_stage(
-        inputs or [],
+        files,
         output,
         SampleConfig.resolve(file=config, options=options),
         model=found_model,

@@ -25,11 +25,11 @@ def synthesize(
 
     Example: `thunder synthesize corpus/ --hours 1 --subjects 40 --seed 0`
     """
-    from stages.runtime.errors import ThunderError
+    if hours is not None and clips is not None:
+        raise typer.BadParameter("give either --hours or --clips, not both")
+
     from stages.synthesize import synthesize as run
 
-    if hours is not None and clips is not None:
-        raise ThunderError("give either --hours or --clips, not both")
     made = run(
         output,
         hours=1.0 if hours is None and clips is None else hours,
