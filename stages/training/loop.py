@@ -1,7 +1,7 @@
 """The training loop: optimiser, schedule, averaged weights, validation, curves, and going on after an interruption.
 
-A stage gives it a model and two functions of a step number, and gets averaged weights and curves back. lightning.fabric
-supplies devices, precision and, under torchrun or Slurm, more than one process.
+A stage gives it a model and two functions, one that draws a batch and one that validates, and gets averaged weights and
+curves back. lightning.fabric supplies devices and precision. One process trains: batches and files are not shared out.
 """
 
 import math
