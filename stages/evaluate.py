@@ -81,7 +81,7 @@ def evaluate(
     asked = {name: find_metrics(name) for name in metrics or ()}
     wanted = {metric.name for found in asked.values() for metric in found}
     chosen = [metric for metric in CATALOGUE if metrics is None or metric.name in wanted]
-    _check_output(output, [samples_path, reference_path, m2s_path], force=force)
+    check_output(output, force=force, inputs=[samples_path, reference_path, m2s_path])
     with ExitStack() as stack:
         samples = stack.enter_context(open_clips(samples_path, "thunder.samples"))
         reader = _ClipReader(samples, resolve_device(device))
@@ -115,13 +115,6 @@ def evaluate(
     )
     write_metrics(output, rows, provenance, force=force)
     return Evaluation(rows, len(table.weights), len(reader.shared), table.num_takes, left_out, skipped)
-
-
-def _check_output(output: Path, inputs: list[Path | None], *, force: bool) -> None:
-    for path in inputs:
-        if path is not None and output.resolve() == path.resolve():
-            raise ThunderError(f"{output}: is an input of this command too; choose another --output")
-    check_output(output, force=force)
 
 
 def _refuse(asked: dict[str, list[Metric]], skipped: dict[str, str]) -> None:

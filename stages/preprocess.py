@@ -108,7 +108,7 @@ def preprocess(
     Raises:
         ThunderError: not a corpus, or not one recording of it could be used; nothing is written then.
     """
-    check_output(output, force=force)
+    check_output(output, force=force, inputs=[lips])
     corpus = open_corpus(folder, layout, lips_path=lips, head=head)
     if fps is not None and not 1 <= fps <= 1000:
         raise ThunderError(f"--fps {fps:g}: wanted 1 to 1000 frames a second")

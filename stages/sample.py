@@ -97,9 +97,9 @@ def sample(
         ThunderError: nothing to animate; no input that could be animated; a model or option that does not fit.
     """
     files = find_sounds(inputs)
-    check_output(output, force=force)
-    chosen_device = resolve_device(device)
     model_path = find_model(model)
+    check_output(output, force=force, inputs=[*files, model_path, dataset if split else None, m2s])
+    chosen_device = resolve_device(device)
     denoiser, record = load_motion_denoiser(model_path, chosen_device)
     options = _options(config, denoiser, model_path)
     head = build_head(record).to(chosen_device)

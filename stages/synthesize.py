@@ -11,15 +11,14 @@ corpus/synthesis.json                 how it was made
 import json
 import os
 import shutil
-import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stages.audio.waveform import write_wav
 from stages.corpora.synthesis.expression import EMOTIONS
 from stages.corpora.synthesis.performance import Performance, draw_person, perform
 from stages.corpora.synthesis.sentences import distinct_sentences
@@ -185,19 +184,11 @@ def _worth_another(number: int, total_s: float, share: _Share) -> bool:
 
 
 def _write_clip(stem: Path, performance: Performance, text: str) -> None:
-    _write_wav(stem.with_suffix(".wav"), performance.waveform)
+    write_wav(stem.with_suffix(".wav"), performance.waveform, SAMPLE_RATE_HZ)
     # Five decimals are far below what anyone sees, and keep the files small.
     write_live_link_face(stem.with_suffix(".csv"), np.round(performance.motion, 5), performance.fps)
     stem.with_suffix(".txt").write_text(text + "\n", encoding="utf-8", newline="\n")
     _write_json(stem.with_suffix(".phones.json"), performance.phones.as_records())
-
-
-def _write_wav(path: Path, waveform: NDArray[np.int16]) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
-        file.writeframes(waveform.astype("<i2").tobytes())
 
 
 def _write_json(path: Path, value: object) -> None:

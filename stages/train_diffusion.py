@@ -98,7 +98,7 @@ def train_diffusion(
     """
     state_path = output.with_suffix(".state.h5")
     if not resume:
-        check_output(output, force=force)
+        check_output(output, force=force, inputs=[dataset, m2s])
     check_state(state_path, resume=resume, force=force)
     chosen_device = resolve_device(device)
     judge: MeshToSpeech | None = None

@@ -84,7 +84,7 @@ def train_m2s(
     """
     state_path = output.with_suffix(".state.h5")
     if not resume:
-        check_output(output, force=force)
+        check_output(output, force=force, inputs=[dataset])
     check_state(state_path, resume=resume, force=force)
     with open_clips(dataset, "thunder.dataset") as file:
         record = file.head

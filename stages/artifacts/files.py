@@ -8,7 +8,7 @@ its target and renamed when it is whole, so that a killed command leaves the old
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from stages.runtime.errors import ThunderError, explained_write
+from stages.runtime.atomic_file import whole_or_none
+from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance, toolkit_version
 
 # Schema -> the version that this toolkit writes and the newest that it reads, and the command that makes such a file.
@@ -34,12 +35,19 @@ SCHEMAS: dict[str, tuple[int, str]] = {
 }
 
 
-def check_output(path: Path, *, force: bool) -> None:
+def check_output(path: Path, *, force: bool, inputs: Sequence[Path | None] = ()) -> None:
     """Refuses early, before hours of work, an output that exists or cannot be written.
 
+    Args:
+        path: the output.
+        force: it may replace a file.
+        inputs: what the command reads, and so may never replace; those that are None were not given.
+
     Raises:
-        ThunderError: the file exists and `force` is not set, or its folder cannot be written.
+        ThunderError: the file exists and `force` is not set, it is an input, or its folder cannot be written.
     """
+    if path.resolve() in (given.resolve() for given in inputs if given is not None):
+        raise ThunderError(f"{path}: is an input of this command too; choose another --output")
     if path.is_dir():
         raise ThunderError(f"{path}: a folder, wanted a file name for the output; choose another --output")
     if path.exists() and not path.is_file():
@@ -116,24 +124,18 @@ def write_artifact(path: Path, schema: str, provenance: Provenance, *, force: bo
         ThunderError: the output exists and `force` is not set, its folder cannot be written, or the disk is full.
     """
     check_output(path, force=force)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with explained_write(path):
-            with _PartialFile(partial) as beneath:
-                with ArtifactFile(beneath) as file:
-                    try:
-                        _write_provenance(file, schema, provenance)
-                        yield file
-                    except BaseException as error:
-                        beneath.abandoned = True
-                        if isinstance(error, Exception) and beneath.failure is not None:
-                            # HDF5 missed what was dropped; the reason is that it could not be written.
-                            raise beneath.failure from error
-                        raise
-                file.check_written()
-            partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_or_none(path) as partial, _PartialFile(partial) as beneath:
+        with ArtifactFile(beneath) as file:
+            try:
+                _write_provenance(file, schema, provenance)
+                yield file
+            except BaseException as error:
+                beneath.abandoned = True
+                if isinstance(error, Exception) and beneath.failure is not None:
+                    # HDF5 missed what was dropped; the reason is that it could not be written.
+                    raise beneath.failure from error
+                raise
+        file.check_written()
 
 
 def _write_provenance(file: h5py.File, schema: str, provenance: Provenance) -> None:

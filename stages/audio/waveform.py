@@ -6,7 +6,6 @@ its 230 MB at 16 kHz and little more.
 """
 
 import contextlib
-import os
 import re
 import struct
 import subprocess
@@ -14,13 +13,15 @@ import tempfile
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.audio.ffmpeg_binary import find_ffmpeg
 from stages.audio.resampling import resample_blocks
-from stages.runtime.errors import ThunderError, explained_write
+from stages.runtime.atomic_file import whole_or_none
+from stages.runtime.errors import ThunderError
 
 SAMPLE_RATE_HZ = 16_000
 MIN_DURATION_S = 0.05
@@ -117,18 +118,18 @@ def write_wav(path: Path, waveform: NDArray[np.generic], rate_hz: int = SAMPLE_R
     Raises:
         ThunderError: the disk is full or the folder cannot be written.
     """
+    with whole_or_none(path) as partial, partial.open("wb") as file:
+        stream_wav(file, waveform, rate_hz)
+
+
+def stream_wav(file: IO[bytes], waveform: NDArray[np.generic], rate_hz: int = SAMPLE_RATE_HZ) -> None:
+    """Writes 16-bit mono WAV to an open file; the arguments are those of `write_wav`."""
     samples = waveform if waveform.dtype == np.int16 else to_int16(waveform.astype(np.float32))
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with explained_write(path):
-            with partial.open("wb") as file, wave.open(file, "wb") as out:
-                out.setnchannels(1)
-                out.setsampwidth(2)
-                out.setframerate(rate_hz)
-                out.writeframes(samples.astype("<i2").tobytes())
-            partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate_hz)
+        out.writeframes(samples.astype("<i2").tobytes())
 
 
 def _downmixed(path: Path, rate_hz: int, blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:

@@ -1,28 +1,22 @@
 """Still pictures: png files, captions, and panels laid out in a grid. All pictures are uint8 sRGB arrays."""
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from stages.runtime.errors import explained_write
+from stages.runtime.atomic_file import whole_or_none
 
 PAPER = (24, 26, 30)
 INK = (214, 217, 222)
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Writes a picture (height, width, 3) beside its target and renames it when it is whole."""
+    """Writes a picture (height, width, 3); the file appears under its name only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with explained_write(path):
-            Image.fromarray(picture).save(partial, format="png")
-            partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_or_none(path) as partial:
+        Image.fromarray(picture).save(partial, format="png")
 
 
 def caption(text: str, height: int, width: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import tempfile
-import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -14,7 +13,9 @@ import ffmpeg
 import numpy as np
 
 from stages.audio.ffmpeg_binary import find_ffmpeg
-from stages.runtime.errors import ThunderError, explained_write
+from stages.audio.waveform import stream_wav
+from stages.runtime.atomic_file import whole_or_none
+from stages.runtime.errors import ThunderError
 
 AddFrames = Callable[[np.ndarray], None]
 
@@ -52,15 +53,15 @@ def write_film(
     if height % 2 or width % 2:
         raise ValueError(f"a film in yuv420p has even sides, given {height} x {width}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     sound = path.with_name(f".{path.name}.{os.getpid()}.wav")
     added = 0
     try:
-        with explained_write(path):
+        with whole_or_none(path) as partial:
             if waveform is not None:
                 num_samples = round(num_frames / fps * sample_rate_hz)
                 fitted = np.pad(waveform[:num_samples], (0, max(0, num_samples - len(waveform))))
-                _write_wav(sound, fitted, sample_rate_hz)
+                with sound.open("wb") as file:
+                    stream_wav(file, fitted, sample_rate_hz)
             with _running(_command(partial, size, fps, sound if waveform is not None else None), path) as frames:
 
                 def add(pictures: np.ndarray) -> None:
@@ -75,10 +76,8 @@ def write_film(
                 yield add
                 if added != num_frames:
                     raise ValueError(f"a film of {num_frames} frames was given {added}")
-            partial.replace(path)
     finally:
         sound.unlink(missing_ok=True)
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -142,11 +141,3 @@ def _command(target: Path, size: tuple[int, int], fps: float, sound: Path | None
     )
     quiet = output.global_args("-loglevel", "error", "-nostdin").overwrite_output()
     return [str(argument) for argument in quiet.compile(find_ffmpeg())]
-
-
-def _write_wav(path: Path, waveform: np.ndarray, sample_rate_hz: int) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(sample_rate_hz)
-        file.writeframes((np.clip(waveform, -1, 1) * 32767).round().astype("<i2").tobytes())

@@ -6,9 +6,9 @@ is none of those that `thunder synthesize` draws; the text is ours: many closed 
 
 import json
 import sys
-import wave
 from pathlib import Path
 
+from stages.audio.waveform import write_wav
 from stages.corpora.synthesis.acoustics import RecordingSetup
 from stages.corpora.synthesis.articulation import MouthStyle
 from stages.corpora.synthesis.expression import draw_face_style
@@ -48,11 +48,7 @@ def demo_speech() -> Performance:
 def write_demo_speech(folder: Path) -> None:
     """Writes the three files of the demo speech into a folder."""
     demo = demo_speech()
-    with wave.open(str(folder / "speech.wav"), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
-        file.writeframes(demo.waveform.astype("<i2").tobytes())
+    write_wav(folder / "speech.wav", demo.waveform, SAMPLE_RATE_HZ)
     (folder / "speech.txt").write_text(TEXT + "\n", encoding="utf-8")
     phones = json.dumps(demo.phones.as_records(), indent=1) + "\n"
     (folder / "speech.phones.json").write_text(phones, encoding="utf-8")
