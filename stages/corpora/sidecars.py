@@ -6,7 +6,8 @@
                      <clip>.phones.json  optional: [{"start_s", "end_s", "label"}, ...]
                      <clip>.json         optional: {"emotion", "intensity", "language", "split", "fps"}
 
-`fps` counts only where the motion does not say it itself. Recordings that lie directly in the folder belong to one subject, named after the folder.
+`fps` counts only where the motion does not say it itself. Recordings that lie directly in the folder belong to one subject,
+named after the folder.
 """
 
 import json
