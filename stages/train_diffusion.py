@@ -10,7 +10,7 @@ from torch import Tensor
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import open_clips
 from stages.artifacts.files import check_output
-from stages.heads.head import LinearHead, build_head, region_indices
+from stages.heads.head import Head, build_head, region_indices
 from stages.losses.geometry import lip_gap
 from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, load_mesh_to_speech
 from stages.models.motion_denoiser import MotionDenoiser, MotionDenoiserConfig, checkpoint_of
@@ -202,7 +202,7 @@ def _conditions_of(clips: list[TrainingClip], config: MotionDenoiserConfig) -> t
 
 
 @torch.no_grad()
-def _measure_scales(head: LinearHead, clips: list[TrainingClip], *, face: Tensor, lips: Tensor) -> Scales:
+def _measure_scales(head: Head, clips: list[TrainingClip], *, face: Tensor, lips: Tensor) -> Scales:
     """What the geometric loss terms are divided by, from every second frame pair of up to 200 clips."""
     motion = torch.cat([clip.motion[: len(clip.motion) // 2 * 2] for clip in clips[:200]])
 

@@ -12,13 +12,18 @@ from stages.runtime.errors import ThunderError
 
 LANDMARKS = ("lip_top", "lip_bottom", "mouth_left", "mouth_right", "chin", "nose_tip")
 
-# Axes and units of the arrays that a kind of head may need beyond the common ones. K counts linear shapes.
+# Axes and units of the arrays that a kind of head may need beyond the common ones. K counts linear shapes, J joints, P the
+# nine numbers of each joint's rotation but the root's.
 _ARRAY_AXES = {
     "basis": ("K,V,3", "head units"),
     "mean": ("V,3", "head units"),
     "rotation_weights": ("V", None),
     "pivot": ("3", "head units"),
     "colours": ("V,3", "linear RGB"),
+    "pose_basis": ("P,V,3", "head units"),
+    "joint_regressor": ("J,V", None),
+    "skinning_weights": ("V,J", None),
+    "parents": ("J", None),
 }
 
 
@@ -58,8 +63,8 @@ class HeadRecord:
     def motion_fingerprint(self) -> str:
         """Identifies the motion space: equal where motion features of two heads mean the same."""
         digest = hashlib.sha256(f"{self.kind} {self.fingerprint} {' '.join(self.features)}".encode())
-        if self.kind == "displacement":
-            # Components of a PCA have no names that say what they are; the basis itself does.
+        if self.kind in ("displacement", "flame"):
+            # Components of a PCA have no names that say what they are; the basis itself does. So does that of a FLAME edition.
             digest.update(np.ascontiguousarray(self.arrays["basis"], dtype="<f4").tobytes())
         return digest.hexdigest()[:16]
 
@@ -148,6 +153,8 @@ def _check_head(head: HeadRecord, path: str) -> None:
     if missing:
         raise ThunderError(f"{path}: /head has no landmark {', '.join(missing)}; make the file again")
     sizes = {"V": num_vertices, "3": 3}
+    if "parents" in head.arrays:
+        sizes |= {"J": head.arrays["parents"].size, "P": 9 * (head.arrays["parents"].size - 1)}
     for name, values in head.arrays.items():
         axes = _ARRAY_AXES[name][0].split(",") if name in _ARRAY_AXES else []
         if axes and (

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from stages.artifacts.files import read_artifact
 from stages.artifacts.head_record import HeadRecord, read_head
+from stages.heads.arkit import HEAD_ROTATION
+from stages.heads.flame import FLAME_ROTATION, FlameHead
 from stages.heads.rotations import rotation_from_yaw_pitch_roll
 from stages.runtime.assets import asset_path
 from stages.runtime.errors import ThunderError
@@ -104,7 +106,13 @@ def _array(record: HeadRecord, name: str) -> Tensor:
     return torch.from_numpy(np.asarray(record.arrays[name], "f4"))
 
 
-def build_head(record: HeadRecord) -> LinearHead:
+def rotation_features(record: HeadRecord) -> tuple[str, ...]:
+    """The features that turn the head as a whole, which `vertices(..., pose=False)` leaves out; the last of all features."""
+    names = FLAME_ROTATION if record.kind == "flame" else HEAD_ROTATION
+    return tuple(name for name in record.features if name in names)
+
+
+def build_head(record: HeadRecord) -> LinearHead | FlameHead:
     """The head of a record.
 
     Raises:
@@ -112,7 +120,9 @@ def build_head(record: HeadRecord) -> LinearHead:
     """
     if record.kind in ("blendshape", "displacement"):
         return LinearHead(record)
-    raise ThunderError(f"head {record.name}: wanted kind blendshape or displacement, found {record.kind!r}")
+    if record.kind == "flame":
+        return FlameHead(record)
+    raise ThunderError(f"head {record.name}: wanted kind blendshape, displacement or flame, found {record.kind!r}")
 
 
 def read_head_file(path: Path) -> HeadRecord:

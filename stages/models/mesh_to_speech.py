@@ -17,8 +17,7 @@ from stages.artifacts.checkpoint import Checkpoint, read_checkpoint
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.log_mel import NUM_BANDS
 from stages.audio.speech_units import UNIT_RATE_HZ
-from stages.heads.arkit import HEAD_ROTATION
-from stages.heads.head import Head, region_indices
+from stages.heads.head import Head, region_indices, rotation_features
 from stages.models.conformer import Conformer
 from stages.models.precision import full_precision
 from stages.models.resampling import change_rate
@@ -155,7 +154,8 @@ def look_at(model: MeshToSpeech, head: Head, motion: Tensor) -> Tensor:
         return motion[..., : _num_expression_features(head.record)]
     with full_precision(motion.device):
         motion = motion.float()
-        # Shapes add to whatever template a subject has, so displacements are the same from any.
+        # Shapes add to whatever template a subject has, so displacements are the same from any; those of a FLAME jaw are but
+        # for where a subject's joints lie, and the head's own face stands for all there.
         rest = head.vertices(torch.zeros_like(motion[:1, :1]), indices=model.vertex_indices, pose=False)
         vertices = head.vertices(motion, indices=model.vertex_indices, pose=False)  # (B, T, M, 3)
         return (vertices - rest).flatten(-2)
@@ -174,7 +174,7 @@ def visible_size(record: HeadRecord, kind: MelInput) -> tuple[int, Tensor]:
 
 
 def _num_expression_features(record: HeadRecord) -> int:
-    return len(record.features) - len(set(record.features) & set(HEAD_ROTATION))
+    return len(record.features) - len(rotation_features(record))
 
 
 def checkpoint_of(model: MeshToSpeech, weights: dict[str, Tensor], head: HeadRecord, curves: dict) -> Checkpoint:

@@ -155,7 +155,7 @@ def test_a_motion_of_another_width_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"kind": "chumpy"}, "wanted kind blendshape or displacement, found 'chumpy'"),
+        ({"kind": "chumpy"}, "wanted kind blendshape, displacement or flame, found 'chumpy'"),
         ({"features": ("a", "b", "c")}, "2 shapes want 2 or 5 features, found 3"),
         ({"arrays": {}}, "array 'basis' is missing"),
         ({"arrays": {"basis": triangle().arrays["basis"]}}, "array 'pivot' is missing"),
