@@ -57,9 +57,10 @@ def reference(record: HeadRecord, motion: np.ndarray, template: np.ndarray | Non
     column = {name: k for k, name in enumerate(record.features)}
     template = (record.template if template is None else template).astype(np.float64)
     frames = []
+    num_expressions = len(arrays["basis"])
     for row in motion.astype(np.float64):
         rest = template.copy()
-        for k in range(NUM_EXPRESSIONS):
+        for k in range(num_expressions):
             rest += row[column[f"exp{k:03d}"]] * arrays["basis"][k]
         places = [sum(w * p for w, p in zip(line, rest, strict=True)) for line in arrays["joint_regressor"]]
         rotations = []
