@@ -5,7 +5,10 @@ corpus/<subject>/<clip>.wav           speech, 16 kHz, mono, 16 bit
                  <clip>.txt           what is said
                  <clip>.phones.json   [{"start_s", "end_s", "label"}], ARPAbet
                  <clip>.json          {"emotion", "intensity", "language"}
-corpus/synthesis.json                 how it was made
+corpus/synthesis.json                 how it was made: options, versions of the engines, who speaks with which voice
+
+The default, espeak alone, comes with the package: the same corpus on every machine with the same versions. Other engines are
+used where they are asked for, never because they happen to be installed.
 """
 
 import json
@@ -22,7 +25,7 @@ from stages.audio.waveform import write_wav
 from stages.corpora.synthesis.expression import EMOTIONS
 from stages.corpora.synthesis.performance import Performance, draw_person, perform
 from stages.corpora.synthesis.sentences import distinct_sentences
-from stages.corpora.synthesis.voices import SAMPLE_RATE_HZ
+from stages.corpora.synthesis.voices import SAMPLE_RATE_HZ, casting, engine_version
 from stages.formats.live_link_face import write_live_link_face
 from stages.runtime.errors import ThunderError, explained_write
 from stages.runtime.progress import Progress, silent
@@ -60,6 +63,7 @@ class _Share:
     num_clips: int | None
     duration_s: float
     fps: float
+    role: tuple[str, str, str]
     own_texts: list[str]
     shared_texts: list[str]
 
@@ -72,6 +76,8 @@ def synthesize(
     num_subjects: int = 40,
     seed: int = 0,
     fps: float = 25.0,
+    engines: tuple[str, ...] = ("espeak",),
+    languages: tuple[str, ...] = ("en",),
     jobs: int = 1,
     force: bool = False,
     progress: Progress = silent,
@@ -85,12 +91,14 @@ def synthesize(
         num_subjects: how many people speak; no more than there are clips.
         seed: of everything.
         fps: frames per second of the motion.
+        engines: among which the speakers are divided: espeak, flite, festival.
+        languages: among which they are divided: en, de, es, fr, it.
         jobs: processes; 0 means one a core.
         force: replace a corpus that an earlier call made here.
         progress: told of every subject that is done.
 
     Raises:
-        ThunderError: an option out of range, an output that exists, or a disk that is full.
+        ThunderError: an option out of range, an engine that is missing, an output that exists, or a disk that is full.
     """
     if (hours is None) == (num_clips is None):
         raise ThunderError("synthesize: give either hours or a number of clips")
@@ -104,6 +112,7 @@ def synthesize(
             f"found {num_subjects} subjects, {jobs} jobs and {fps:g} fps"
         )
     num_subjects = min(num_subjects, num_clips) if num_clips is not None else num_subjects
+    roles = casting(tuple(dict.fromkeys(engines)), tuple(dict.fromkeys(languages)))
     recipe = {
         "made_by": "thunder synthesize",
         "toolkit_version": toolkit_version(),
@@ -112,9 +121,12 @@ def synthesize(
         "num_subjects": num_subjects,
         "seed": seed,
         "fps": fps,
+        "engines": {engine: engine_version(engine) for engine in dict.fromkeys(engines)},
+        "languages": list(dict.fromkeys(languages)),
+        "speakers": _speakers(seed, num_subjects, roles),
     }
     with _new_folder(output_dir, force=force) as folder:
-        shares = _shares(folder, hours, num_clips, num_subjects, seed=seed, fps=fps)
+        shares = _shares(folder, hours, num_clips, num_subjects, seed=seed, fps=fps, roles=roles)
         with progress("synthesizing", total=num_subjects) as advance:
             made: list[tuple[int, float]] = []
             for result in _in_processes(shares, jobs):
@@ -124,18 +136,49 @@ def synthesize(
     return SynthesizedCorpus(output_dir, num_subjects, sum(n for n, _ in made), sum(s for _, s in made))
 
 
+def _speakers(seed: int, num_subjects: int, roles: list[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
+    """Engine, voice and accent of every subject."""
+    speakers = {}
+    for k in range(num_subjects):
+        engine, _, name = role = roles[k % len(roles)]
+        accent = draw_person(seed, k, role).voice.accent
+        speakers[_folder_name(k)] = {"engine": engine, "voice": name or accent, "language": accent}
+    return speakers
+
+
+def _folder_name(subject: int) -> str:
+    return f"s{subject:03d}"
+
+
 def _shares(
-    folder: Path, hours: float | None, num_clips: int | None, num_subjects: int, *, seed: int, fps: float
+    folder: Path,
+    hours: float | None,
+    num_clips: int | None,
+    num_subjects: int,
+    *,
+    seed: int,
+    fps: float,
+    roles: list[tuple[str, str, str]],
 ) -> list[_Share]:
     duration_s = hours * 3600 / num_subjects if hours is not None else 0.0
     clips = [
         num_clips // num_subjects + (k < num_clips % num_subjects) if num_clips else None for k in range(num_subjects)
     ]
     num_own = max(len(_SENTENCES_PER_CLIP) * (clips[0] or 1), int(duration_s / _SHORTEST_SENTENCE_S) + 8)
-    texts = distinct_sentences(_NUM_SHARED_TEXTS + num_own * num_subjects, np.random.default_rng([seed]))
-    shared, own = texts[:_NUM_SHARED_TEXTS], texts[_NUM_SHARED_TEXTS:]
+    speakers_of: dict[str, list[int]] = {}
+    for k in range(num_subjects):
+        speakers_of.setdefault(roles[k % len(roles)][1], []).append(k)
+    texts: dict[int, tuple[list[str], list[str]]] = {}
+    for language, speakers in speakers_of.items():
+        # Each language has a stream of its own, so that adding one leaves the others' sentences.
+        rng = np.random.default_rng([seed] if language == "en" else [seed, *language.encode()])
+        drawn = distinct_sentences(_NUM_SHARED_TEXTS + num_own * len(speakers), rng, language)
+        shared, own = drawn[:_NUM_SHARED_TEXTS], drawn[_NUM_SHARED_TEXTS:]
+        for n, k in enumerate(speakers):
+            mine = [own[(n * num_own + m) % len(own)] for m in range(num_own)]  # again, where the grammar is exhausted
+            texts[k] = (mine, shared)
     return [
-        _Share(folder, seed, k, clips[k], duration_s, fps, own[k * num_own : (k + 1) * num_own], shared)
+        _Share(folder, seed, k, clips[k], duration_s, fps, roles[k % len(roles)], *texts[k])
         for k in range(num_subjects)
     ]
 
@@ -153,8 +196,8 @@ def _in_processes(shares: list[_Share], jobs: int) -> Iterator[tuple[int, float]
 
 def _make_subject(share: _Share) -> tuple[int, float]:
     """Writes all clips of one subject; returns how many, and how long they are in seconds."""
-    person = draw_person(share.seed, share.subject)
-    folder = share.folder / f"s{share.subject:03d}"
+    person = draw_person(share.seed, share.subject, share.role)
+    folder = share.folder / _folder_name(share.subject)
     total_s, number, used = 0.0, 0, 0
     with explained_write(folder):
         folder.mkdir()

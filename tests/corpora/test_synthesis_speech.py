@@ -19,7 +19,7 @@ from stages.corpora.synthesis.phones import (
     timed_phones,
 )
 from stages.corpora.synthesis.sentences import RULES, distinct_sentences
-from stages.corpora.synthesis.voices import ACCENTS
+from stages.corpora.synthesis.voices import LANGUAGES
 from stages.runtime.errors import ThunderError
 
 VOICE = "gmw/en-US"
@@ -65,6 +65,8 @@ def test_every_rule_of_the_grammar_exists_and_is_used():
         ("ɑ̃", ("AA0",)),
         ("aː", ("AA0",)),
         ("yː", ("UW0",)),
+        ("ç", ("HH",)),
+        ("ɔ̃", ("AO0",)),
     ],
 )
 def test_symbols_become_labels(symbol, labels):
@@ -76,10 +78,12 @@ def test_every_label_has_a_viseme():
     assert len(VISEMES) == 40
 
 
-@pytest.mark.parametrize("accent", ACCENTS)
-def test_every_sound_of_every_accent_is_known(accent):
-    text = " ".join(distinct_sentences(12, np.random.default_rng(1)))
-    spoken = speak(text, base_voice(ACCENTS[accent][0]), words_per_minute=200, pitch=50, pitch_range=50)
+@pytest.mark.parametrize(
+    ("language", "accent"), [(language, accent) for language in LANGUAGES for accent in LANGUAGES[language]]
+)
+def test_every_sound_of_every_accent_is_known(language, accent):
+    text = " ".join(distinct_sentences(12, np.random.default_rng(1), language))
+    spoken = speak(text, base_voice(LANGUAGES[language][accent][0]), words_per_minute=200, pitch=50, pitch_range=50)
     unknown = [symbol for symbol in spoken.symbols if symbol and arpabet(symbol) == (SILENCE,)]
     assert not unknown
 

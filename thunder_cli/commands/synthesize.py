@@ -15,6 +15,12 @@ def synthesize(
     clips: Annotated[int | None, typer.Option(help="How many clips, instead of hours.", min=1)] = None,
     subjects: Annotated[int, typer.Option(help="How many people speak.", min=1)] = 40,
     fps: Annotated[float, typer.Option(help="Frames per second of the motion.", min=5, max=240)] = 25.0,
+    engine: Annotated[
+        str, typer.Option(help="Speech engines, divided among the speakers: espeak, flite, festival, with commas.")
+    ] = "espeak",
+    languages: Annotated[
+        str, typer.Option(help="Languages, divided among the speakers: en, de, es, fr, it, with commas.")
+    ] = "en",
     seed: Seed = 0,
     jobs: Jobs = 0,
     force: Force = False,
@@ -37,6 +43,8 @@ def synthesize(
         num_subjects=subjects,
         seed=seed,
         fps=fps,
+        engines=_listed(engine),
+        languages=_listed(languages),
         jobs=jobs,
         force=force,
         progress=console.progress(quiet=quiet),
@@ -49,3 +57,7 @@ def synthesize(
     }
     console.print_result(summary, as_json=json)
     console.say(f"next: thunder preprocess {made.output_dir}", quiet=quiet)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().lower() for part in text.split(",") if part.strip())

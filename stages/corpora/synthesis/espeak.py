@@ -74,6 +74,13 @@ class _Event(ctypes.Structure):
 _SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
+def version() -> str:
+    """Version of the library, without its path."""
+    with _fresh_library() as (library, _, _):
+        library.espeak_Info.restype = ctypes.c_char_p
+        return bytes(library.espeak_Info(None)).decode("utf-8", "ignore")
+
+
 def base_voice(accent: str) -> str:
     """The lines of an accent's own voice file, to which a speaker's traits are added.
 

@@ -43,12 +43,12 @@ class Performance:
     fps: float
 
 
-def draw_person(seed: int, number: int) -> Person:
-    """The person of this number under this seed."""
+def draw_person(seed: int, number: int, role: tuple[str, str, str] = ("espeak", "en", "")) -> Person:
+    """The person of this number under this seed, in a role (engine, language, voice) as `voices.casting` lists them."""
     # A stream of its own for each part: a change in how voices are drawn leaves the faces as they were.
     streams = [np.random.default_rng([seed, number, part]) for part in range(4)]
     return Person(
-        draw_voice(streams[0]),
+        draw_voice(streams[0], role),
         draw_mouth_style(streams[1]),
         draw_face_style(streams[2]),
         draw_recording_setup(streams[3]),
@@ -61,7 +61,7 @@ def perform(
     """Lets a person speak a text.
 
     Args:
-        text: English; after each sentence there is a pause.
+        text: in the person's language; after each sentence there is a pause.
         person: who speaks.
         seed: of this clip; the sound and the face draw from separate streams of it.
         fps: frames per second of the motion.

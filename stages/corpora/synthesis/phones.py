@@ -109,7 +109,8 @@ def arpabet(symbol: str) -> tuple[str, ...]:
     """
     vowel_stress = {"ˈ": "1", "ˌ": "2"}.get(symbol[:1], "0")
     # A long a is the open back vowel, a short one the front vowel of "trap".
-    letters = "".join(c for c in unicodedata.normalize("NFD", symbol.replace("aː", "ɑ")) if c in _LETTERS)
+    written = "".join(c if c in _LETTERS else unicodedata.normalize("NFD", c) for c in symbol.replace("aː", "ɑ"))
+    letters = "".join(c for c in written if c in _LETTERS)
     labels: list[str] = []
     while letters:
         size = next((n for n in (3, 2) if letters[:n] in _CLUSTERS and len(letters) >= n), 1)

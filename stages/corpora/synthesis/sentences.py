@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from stages.corpora.synthesis.grammars import GRAMMARS
+
 RULES: dict[str, list[str]] = {
     # Whole sentences. What occurs twice is twice as likely.
     "sentence": ["{statement}.", "{statement}.", "{statement}.", "{question}?", "{request}.", "{exclamation}!"],
@@ -161,28 +163,38 @@ RULES: dict[str, list[str]] = {
 MIN_WORDS, MAX_WORDS = 2, 14
 
 _SLOT = re.compile(r"\{(\w+)\}")
+_WORD = re.compile(r"[^\W\d_][\w'-]*")
+_FIRST_LETTER = re.compile(r"[^\W\d_]")
+# So many repetitions in a row, and there is nothing new to find.
+_EXHAUSTED = 2000
 _LONE_A = re.compile(r"\b([Aa]) (?=[aeiou])(?!one|use|uni|u[st]e)")
 
 
-def distinct_sentences(num_sentences: int, rng: np.random.Generator) -> list[str]:
+def distinct_sentences(num_sentences: int, rng: np.random.Generator, language: str = "en") -> list[str]:
     """Draws sentences from the grammar, no two alike.
 
     Args:
         num_sentences: how many.
         rng: source of randomness; the same state gives the same sentences.
+        language: en, or one of `GRAMMARS`.
 
     Returns:
-        Sentences of 2 to 14 words, each with a capital and a final mark. Numbers are spelled out.
+        Sentences of 2 to 14 words, each with a capital and a final mark. Numbers are spelled out. Fewer than asked for
+        where the grammar is exhausted.
     """
     seen: dict[str, None] = {}
-    for sentence in _endless_sentences(rng):
-        if len(seen) >= num_sentences:
+    repetitions = 0
+    for sentence in _endless_sentences(rng, language):
+        if len(seen) >= num_sentences or repetitions > _EXHAUSTED:
             break
+        repetitions = repetitions + 1 if sentence in seen else 0
         seen.setdefault(sentence)
     return list(seen)
 
 
-def _endless_sentences(rng: np.random.Generator) -> Iterator[str]:
+def _endless_sentences(rng: np.random.Generator, language: str) -> Iterator[str]:
+    rules = RULES if language == "en" else GRAMMARS[language]
+
     # One draw for many choices: a generator call costs more than the choice.
     def fractions() -> Iterator[float]:
         while True:
@@ -191,13 +203,14 @@ def _endless_sentences(rng: np.random.Generator) -> Iterator[str]:
     fraction = fractions()
 
     def expand(match: re.Match[str]) -> str:
-        alternatives = RULES[match[1]]
+        alternatives = rules[match[1]]
         return _SLOT.sub(expand, alternatives[int(next(fraction) * len(alternatives))])
 
     while True:
         sentence = _SLOT.sub(expand, "{sentence}")
-        words = re.findall(r"[A-Za-z'-]+", sentence)
+        words = _WORD.findall(sentence)
         repeated = any(a == b for a, b in zip(words, words[2:], strict=False) if a[0].isupper() and a != "I")
         if MIN_WORDS <= len(words) <= MAX_WORDS and not repeated:
-            sentence = _LONE_A.sub(r"\1n ", sentence)
-            yield sentence[0].upper() + sentence[1:]
+            if language == "en":
+                sentence = _LONE_A.sub(r"\1n ", sentence)
+            yield _FIRST_LETTER.sub(lambda letter: letter[0].upper(), sentence, count=1)
