@@ -152,6 +152,8 @@ def _options(config: SampleConfig, denoiser: MotionDenoiser, path: Path) -> Samp
         raise ThunderError(f"--n wanted 1 to 10000 takes, found {config.takes}")
     if not 1 <= config.steps <= denoiser.config.num_timesteps:
         raise ThunderError(f"--steps wanted 1 to {denoiser.config.num_timesteps}, found {config.steps}")
+    if not 0 <= config.guidance <= 100:
+        raise ThunderError(f"--guidance wanted 0 to 100, found {config.guidance:g}")
     if not 0 <= config.intensity <= 1:
         raise ThunderError(f"--intensity wanted 0 to 1, found {config.intensity:g}")
 

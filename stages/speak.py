@@ -58,7 +58,9 @@ def speak(
     with open_clips(path) as clips:
         check_same_face(model_head, clips.head, model.config.input, m2s)
         head = build_head(clips.head).to(chosen_device)
-        chosen = list(clip_ids or clips)
+        chosen = list(dict.fromkeys(clip_ids)) or clips.ids()
+        for clip_id in chosen:
+            clips.summary(clip_id)  # says which clip is unknown before a folder is made
         with explained_write(output):
             output.mkdir(parents=True, exist_ok=True)
         with progress("speaking", total=len(chosen)) as advance:

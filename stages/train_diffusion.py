@@ -43,27 +43,27 @@ class TrainDiffusionConfig(LoopConfig):
     """
 
     learning_rate: float = Field(1e-4, gt=0)
-    window: int = Field(100, ge=4)
-    context: int = Field(10, ge=1)
+    window: int = Field(100, ge=4, le=10_000)
+    context: int = Field(10, ge=1, le=10_000)
     num_timesteps: int = Field(500, ge=1)
-    dim: int = 512
-    num_layers: int = 8
-    num_heads: int = 8
-    dropout: float = 0.1
-    encoder_dim: int = 512
-    encoder_layers: int = 8
-    encoder_kernel: int = 11
-    context_noise: float = 0.1
-    weight_coefficients: float = 1.0
-    weight_vertices: float = 0.5
-    weight_lips: float = 1.0
-    weight_closure: float = 0.3
-    weight_velocity: float = 1.0
-    weight_smoothness: float = 0.02
-    weight_m2s: float = 0.1
-    drop_speech: float = 0.1
-    drop_emotion: float = 0.3
-    drop_subject: float = 0.45
+    dim: int = Field(512, ge=1)
+    num_layers: int = Field(8, ge=1)
+    num_heads: int = Field(8, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    encoder_dim: int = Field(512, ge=1)
+    encoder_layers: int = Field(8, ge=1)
+    encoder_kernel: int = Field(11, ge=1)
+    context_noise: float = Field(0.1, ge=0)
+    weight_coefficients: float = Field(1.0, ge=0)
+    weight_vertices: float = Field(0.5, ge=0)
+    weight_lips: float = Field(1.0, ge=0)
+    weight_closure: float = Field(0.3, ge=0)
+    weight_velocity: float = Field(1.0, ge=0)
+    weight_smoothness: float = Field(0.02, ge=0)
+    weight_m2s: float = Field(0.1, ge=0)
+    drop_speech: float = Field(0.1, ge=0, le=1)
+    drop_emotion: float = Field(0.3, ge=0, le=1)
+    drop_subject: float = Field(0.45, ge=0, le=1)
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"dim": 32, "num_layers": 1, "num_heads": 2, "encoder_dim": 32, "encoder_layers": 1, "encoder_kernel": 5,

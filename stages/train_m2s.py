@@ -44,17 +44,17 @@ class TrainM2SConfig(LoopConfig):
     """
 
     input: MelInput = "mouth2s"
-    window_s: float = Field(4.0, ge=0.1)
-    dim: int = 512
-    num_layers: int = 12
-    num_heads: int = 8
-    kernel: int = 31
-    dropout: float = 0.1
+    window_s: float = Field(4.0, ge=0.1, le=600)
+    dim: int = Field(512, ge=1)
+    num_layers: int = Field(12, ge=1)
+    num_heads: int = Field(8, ge=1)
+    kernel: int = Field(31, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
     num_units: int = Field(200, ge=2)
-    input_noise: float = 0.05
-    unit_weight: float = 1.0
-    mel_weight: float = 10.0
-    convergence_weight: float = 10.0
+    input_noise: float = Field(0.05, ge=0)
+    unit_weight: float = Field(1.0, ge=0)
+    mel_weight: float = Field(10.0, ge=0)
+    convergence_weight: float = Field(10.0, ge=0)
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"dim": 32, "num_layers": 1, "num_heads": 2, "kernel": 7, "num_units": 16, "steps": 60, "batch_size": 4,

@@ -10,7 +10,7 @@ import typer
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="File or folder to write.", show_default=True)]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of all randomness.", min=0)]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of all randomness.", min=0, max=2**62)]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with configuration values.")]
 Preset = Annotated[str | None, typer.Option("--preset", help="tiny (tests), small, or paper (for a GPU).")]

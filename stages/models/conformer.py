@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stages.runtime.errors import ThunderError
+
 
 class Conformer(nn.Module):
     """A stack of conformer blocks: (B, T, dim) -> (B, T, dim)."""
@@ -58,6 +60,11 @@ class RotaryAttention(nn.Module):
 
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
+        if dim % (2 * num_heads):
+            # Each head rotates pairs of channels.
+            raise ThunderError(
+                f"dim {dim} cannot be shared out among {num_heads} heads; wanted a multiple of {2 * num_heads}"
+            )
         self.num_heads = num_heads
         self.head_dim = dim // num_heads
         self.to_qkv = nn.Linear(dim, 3 * dim)
@@ -77,6 +84,8 @@ class ConvolutionModule(nn.Module):
 
     def __init__(self, dim: int, kernel: int) -> None:
         super().__init__()
+        if kernel % 2 == 0:
+            raise ThunderError(f"kernel {kernel} has no middle; wanted an odd number")
         self.norm = nn.LayerNorm(dim)
         self.expand = nn.Linear(dim, 2 * dim)
         self.depthwise = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)

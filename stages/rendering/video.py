@@ -126,11 +126,12 @@ def _command(target: Path, size: tuple[int, int], fps: float, sound: Path | None
     streams = [frames.filter("scale", out_color_matrix="bt709", out_range="tv")]
     options = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
     if sound is not None:
-        streams.append(ffmpeg.input(str(sound)))
+        # `file:` keeps a name with a colon from being read as a protocol.
+        streams.append(ffmpeg.input(f"file:{sound}"))
         options |= {"acodec": "aac", "audio_bitrate": "128k"}
     output = ffmpeg.output(
         *streams,
-        str(target),
+        f"file:{target}",
         format="mp4",
         vcodec="libx264",
         pix_fmt="yuv420p",

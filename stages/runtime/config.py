@@ -11,12 +11,12 @@ from stages.runtime.errors import ThunderError
 
 
 class Config(BaseModel):
-    """Base of all configurations: unknown keys are errors, values never change after loading.
+    """Base of all configurations: unknown keys and numbers that are not finite are errors, values never change after loading.
 
     A subclass names its presets as differences from its defaults.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @classmethod

@@ -44,12 +44,12 @@ class LoopConfig(Config):
     steps: int = Field(10_000, ge=1)
     batch_size: int = Field(16, ge=1)
     learning_rate: float = Field(3e-4, gt=0)
-    weight_decay: float = 0.01
-    warmup: int = 200
-    gradient_clip: float = 1.0
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: int = Field(200, ge=0)
+    gradient_clip: float = Field(1.0, gt=0)
     ema_decay: float = Field(0.999, ge=0, lt=1)
     validate_every: int = Field(500, ge=1)
-    save_every_s: float = 120.0
+    save_every_s: float = Field(120.0, ge=0)
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     half_weights: bool = False
 
