@@ -1,31 +1,41 @@
 """A corpus of any known layout becomes `dataset.h5`: recordings are read in many processes and written by one."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from os import cpu_count
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib.externals.loky import ProcessPoolExecutor
 
-from stages.artifacts.clips import SPLITS, Clip, write_clips
+from stages.artifacts.clips import SPLITS, Clip, ClipWriter, unfinished_head, write_clips
 from stages.artifacts.files import check_output
 from stages.artifacts.head_record import HeadRecord
-from stages.audio.waveform import to_int16
+from stages.audio.waveform import to_float, to_int16
 from stages.corpora.alignment import align
-from stages.corpora.corpus import Corpus, RawClip, Recording, split_by_subject
+from stages.corpora.checks import check_same_order
+from stages.corpora.corpus import Corpus, Frames, RawClip, Recording, split_by_subject
+from stages.corpora.lag import LagEstimate, lip_opening
 from stages.corpora.layout import open_corpus
 from stages.heads.displacement import ReconstructionError, fit_displacement_head, project
 from stages.runtime.errors import Failure, ThunderError, summarise_failures
+from stages.runtime.interrupts import deferred_interrupts
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 
 # Starting processes takes seconds: not worth it for fewer recordings than this.
 _FEW_RECORDINGS = 64
 # Frames that the basis of a displacement head is fitted to; faces change little from one frame to the next.
-_MAX_FRAMES_TO_FIT = 20_000
+_MAX_FRAMES_TO_FIT = 6_000
+_FIT_BLOCK_FRAMES = 128
+# Vertices in memory at a time, in each process: small enough for a processor's cache to be of some use.
+_BLOCK_BYTES = 1 << 22
+# Recordings that wait for the writer, for each process.
+_AHEAD = 4
 
 
 @dataclass
@@ -40,6 +50,13 @@ class PreprocessSummary:
         failures: recordings that are not in the dataset, and why.
         reconstruction_mm: region -> (mean, max) distance of the motion's vertices from the exact ones, for corpora of meshes.
         explained_variance: fraction of squared displacement that the motion features account for; likewise.
+        units: of the head; where it is `unitless`, the distances are in its units and no millimetres.
+        lag_ms: how much later the lips open than the sound grows loud, see `LagEstimate`; None where that is not known.
+        lag_correlation: of loudness and lip opening at that lag.
+        num_resumed: clips that an interrupted run had finished.
+        num_frames: motion frames of all other clips.
+        seconds: that the whole took.
+        megabytes: size of the dataset.
     """
 
     path: Path
@@ -54,20 +71,39 @@ class PreprocessSummary:
     failures: list[Failure] = field(default_factory=list)
     reconstruction_mm: dict[str, tuple[float, float]] = field(default_factory=dict)
     explained_variance: float | None = None
+    units: str = "m"
+    lag_ms: float | None = None
+    lag_correlation: float | None = None
+    num_resumed: int = 0
+    num_frames: int = 0
+    seconds: float = 0.0
+    megabytes: float = 0.0
 
     @property
     def num_clips(self) -> int:
         """Clips in the dataset."""
         return sum(self.clips.values())
 
-    def count(self, clip: Clip) -> None:
-        """Takes in one clip that was written."""
+    def count(self, clip: Clip, remark: str = "") -> None:
+        """Takes in one clip that was written, and what was cut from it."""
         self.clips[clip.split] += 1
         self.hours += clip.duration_s / 3600
         if clip.subject not in self.subjects[clip.split]:
             self.subjects[clip.split].append(clip.subject)
         if clip.fps not in self.fps:
             self.fps.append(clip.fps)
+        self.num_frames += clip.num_frames
+        if remark:
+            self.cut.append(f"{clip.id}: {remark}")
+
+    def measured(self, head: HeadRecord, error: ReconstructionError, lag: LagEstimate) -> None:
+        """Takes in what was measured over all clips, when the dataset is there."""
+        self.units, self.megabytes = head.units, self.path.stat().st_size / 1e6
+        if error.num_frames:
+            self.reconstruction_mm = {k: (v, error.max_mm[k]) for k, v in error.mean_mm.items()}
+            self.explained_variance = float(head.arrays["explained_variance"].sum())
+        if (peak := lag.peak()) is not None:
+            self.lag_ms, self.lag_correlation = peak
 
 
 def preprocess(
@@ -77,13 +113,17 @@ def preprocess(
     layout: str | None = None,
     fps: float | None = None,
     lips: Path | None = None,
+    flame: Path | None = None,
     components: int = 64,
     drop_vertices: bool = False,
     allow_mismatch: bool = False,
     jobs: int = 0,
     force: bool = False,
+    resume: bool = False,
     seed: int = 0,
     head: HeadRecord | None = None,
+    scale: float = 1.0,
+    biwi_test: str = "A",
     progress: Progress = silent,
 ) -> PreprocessSummary:
     """Reads a corpus and writes it as a dataset.
@@ -92,15 +132,20 @@ def preprocess(
         folder: the corpus.
         output: the dataset to write.
         layout: name of its layout; None to look at the folder.
-        fps: frame rate to write; None keeps the recordings' own (VOCASET: 30, as the field trains on it).
+        fps: frame rate to write; None keeps the recordings' own (VOCASET: 30, as the field trains on it). The rate of
+            FLAME coefficients that do not say theirs.
         lips: file of lip vertices, for corpora of meshes that do not bring one.
+        flame: FLAME's own file, for FLAME coefficients.
         components: motion features of a displacement head.
         drop_vertices: leave the exact vertices of a corpus of meshes out of the file.
         allow_mismatch: go on where sound and motion differ by 100 ms or more.
         jobs: processes; 0 means one a core.
         force: replace an existing output.
+        resume: go on with what an interrupted run of the same corpus and options left.
         seed: draws the splits where the corpus has none.
         head: head that ARKit curves move; the embedded one where None.
+        scale: multiplies the vertices of a folder of meshes: 0.001 where they are in millimetres.
+        biwi_test: A or B: which of BIWI's two test sets is the test split.
 
     Returns:
         What was written, and which recordings were not.
@@ -108,10 +153,13 @@ def preprocess(
     Raises:
         ThunderError: not a corpus, or not one recording of it could be used; nothing is written then.
     """
-    check_output(output, force=force, inputs=[lips])
-    corpus = open_corpus(folder, layout, lips_path=lips, head=head)
+    check_output(output, force=force, inputs=[lips, flame])
     if fps is not None and not 1 <= fps <= 1000:
         raise ThunderError(f"--fps {fps:g}: wanted 1 to 1000 frames a second")
+    begun = perf_counter()
+    corpus = open_corpus(
+        folder, layout, lips_path=lips, head=head, flame_path=flame, fps=fps, scale=scale, biwi_test=biwi_test
+    )
     summary = PreprocessSummary(output, corpus.layout, remarks=list(corpus.remarks), failures=list(corpus.problems))
     total = len(corpus.recordings) + len(corpus.problems)
     splits = _splits(corpus, seed, summary.remarks)
@@ -121,44 +169,64 @@ def preprocess(
         "components": components,
         "drop_vertices": drop_vertices,
         "allow_mismatch": allow_mismatch,
+        "scale": scale,
+        "biwi_test": biwi_test,
     }
-    provenance = Provenance(seed=seed, config=config, inputs=hash_inputs(corpus=folder, lips=lips))
-    of_meshes = corpus.head.kind == "displacement"
-    finished = _with_basis(corpus, splits, components, progress) if of_meshes else corpus.head
-    error = ReconstructionError(finished)
+    provenance = Provenance(seed=seed, config=config, inputs=hash_inputs(corpus=folder, lips=lips, flame=flame))
+    finished = unfinished_head(output, provenance, resume=resume, force=force)
+    if finished is None:
+        of_meshes = corpus.head.kind == "displacement"
+        finished = _with_basis(corpus, splits, components, progress) if of_meshes else corpus.head
     summary.num_features = len(finished.features)
-    with (
-        write_clips(output, "thunder.dataset", finished, provenance, force=force, subjects=corpus.templates) as writer,
-        progress("preprocessing", total=len(corpus.recordings)) as advance,
-    ):
-        job = partial(_read_aligned, fps=fps or corpus.fps, allow_mismatch=allow_mismatch)
-        for recording, outcome in _read_all(corpus.recordings, job, jobs or cpu_count() or 1):
-            if isinstance(outcome, Failure):
-                summary.failures.append(outcome)
-            else:
-                raw, remark = outcome
-                motion = raw.motion
-                if raw.vertices is not None:
-                    displacements = raw.vertices - corpus.templates[recording.subject]
-                    motion = project(finished, displacements)
-                    error.add(motion, displacements)
-                clip = _clip(recording, splits[recording.id], raw, motion, keep_vertices=not drop_vertices)
+    error, lag = ReconstructionError(), LagEstimate()
+    with write_clips(
+        output, "thunder.dataset", finished, provenance, force=force, subjects=corpus.templates, resume=resume
+    ) as writer:
+        done = set(writer.finished())
+        for clip in map(writer.read, sorted(done)):
+            summary.count(clip)
+            _add_lag(lag, finished, clip)
+        summary.num_resumed, summary.num_frames = len(done), 0
+        error.merge(ReconstructionError.from_figures(finished, writer.reconstruction()))
+        waiting = [r for r in corpus.recordings if r.id not in done]
+        job = partial(_prepare, fps=fps or corpus.fps, allow_mismatch=allow_mismatch)
+        with progress("preprocessing", total=len(corpus.recordings)) as advance:
+            advance(len(done))
+            for recording, outcome in _prepare_all(waiting, job, corpus.templates, finished, jobs or cpu_count() or 1):
                 try:
-                    writer.add(clip)
+                    if isinstance(outcome, Failure):
+                        raise ThunderError(outcome.reason)
+                    clip = _clip(recording, splits[recording.id], outcome)
+                    frames = None if drop_vertices else outcome.raw.vertices
+                    _write_whole(writer, clip, frames, error, outcome.error)
                 except ThunderError as refusal:
                     summary.failures.append(Failure(recording.id, str(refusal)))
                 else:
-                    summary.count(clip)
-                    if remark:
-                        summary.cut.append(f"{recording.id}: {remark}")
-            advance(1)
+                    summary.count(clip, outcome.remark)
+                    _add_lag(lag, finished, clip)
+                advance(1)
         if not summary.num_clips:
             reasons = summarise_failures(summary.failures, total, "recordings")
             raise ThunderError(f"{folder}: nothing to write, {reasons if total else 'no recordings found'}")
-    if of_meshes:
-        summary.reconstruction_mm = {k: (v, error.max_mm[k]) for k, v in error.mean_mm.items()}
-        summary.explained_variance = float(finished.arrays["explained_variance"].sum())
+    summary.measured(finished, error, lag)
+    summary.seconds = perf_counter() - begun
     return summary
+
+
+def _write_whole(
+    writer: ClipWriter,
+    clip: Clip,
+    frames: Frames | None,
+    total: ReconstructionError,
+    error: ReconstructionError | None,
+) -> None:
+    """Writes a clip so that an interrupted run leaves neither half of it nor figures of another one."""
+    with deferred_interrupts():
+        writer.add(clip, None if frames is None else _blocks(frames))
+        if error is not None:
+            total.merge(error)
+            writer.note_reconstruction(total.figures(writer.head))
+        writer.file.flush()
 
 
 def _splits(corpus: Corpus, seed: int, remarks: list[str]) -> dict[str, str]:
@@ -178,51 +246,123 @@ def _splits(corpus: Corpus, seed: int, remarks: list[str]) -> dict[str, str]:
 
 def _with_basis(corpus: Corpus, splits: dict[str, str], components: int, progress: Progress) -> HeadRecord:
     """The corpus's head with a basis fitted to frames of the training split, so that a test stays a test."""
-    usable = [r for r in corpus.recordings if r.read_frames is not None]
+    usable = [r for r in corpus.recordings if r.frames is not None]
     chosen = [r for r in usable if splits[r.id] == "train"] or usable
-    step = max(1, sum(r.num_frames for r in chosen) // _MAX_FRAMES_TO_FIT)
+    step = max(1, sum(len(r.frames) for r in chosen if r.frames is not None) // _MAX_FRAMES_TO_FIT)
+
+    failures: list[Failure] = []
 
     def displacements() -> Iterator[np.ndarray]:
         with progress("fitting the head", total=len(chosen)) as advance:
             for recording in chosen:
-                assert recording.read_frames is not None
-                with suppress(ThunderError):  # Reading the whole recording will fail likewise, and is what reports it.
-                    yield recording.read_frames(slice(None, None, step)) - corpus.templates[recording.subject]
+                assert recording.frames is not None
+                template = corpus.templates.get(recording.subject, corpus.head.template)
+                try:
+                    check_same_order("first frame", recording.frames[:1][0], template, corpus.head.faces)
+                    for start in range(0, len(recording.frames), step * _FIT_BLOCK_FRAMES):
+                        yield recording.frames[start : start + step * _FIT_BLOCK_FRAMES : step] - template
+                except ThunderError as error:  # The second reading fails likewise, and is what reports it.
+                    failures.append(Failure(recording.id, str(error)))
                 advance(1)
 
-    return fit_displacement_head(corpus.head, displacements(), components)
-
-
-def _read_aligned(recording: Recording, *, fps: float | None, allow_mismatch: bool) -> tuple[RawClip, str] | Failure:
     try:
-        return align(recording.read(), fps, allow_mismatch=allow_mismatch)
+        return fit_displacement_head(corpus.head, displacements(), components)
+    except ThunderError:
+        if len(failures) < len(chosen):
+            raise
+        raise ThunderError(summarise_failures(failures, len(chosen), "recordings")) from None
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What a process makes of a recording: all but its vertices, which the writer copies from where they lie."""
+
+    raw: RawClip
+    motion: np.ndarray
+    remark: str
+    error: ReconstructionError | None
+
+
+# The head that a process projects vertices to: some megabytes, so each process is told once.
+_head: HeadRecord | None = None
+
+
+def _tell_head(head: HeadRecord) -> None:
+    global _head  # noqa: PLW0603 - there is no other way to give a process something once
+    _head = head
+
+
+def _prepare(
+    recording: Recording, template: np.ndarray | None, *, fps: float | None, allow_mismatch: bool
+) -> _Prepared | Failure:
+    try:
+        raw, remark = align(recording.read(), fps, allow_mismatch=allow_mismatch)
+        if raw.vertices is None:
+            assert raw.motion is not None, "a recording has motion or vertices"
+            return _Prepared(raw, raw.motion, remark, None)
+        assert _head is not None, "told when the processes were started"
+        template = _head.template if template is None else template
+        motion, error = [], ReconstructionError()
+        check_same_order("first frame", raw.vertices[:1][0], template, _head.faces)
+        for frames in _blocks(raw.vertices):
+            displacements = frames - template
+            motion.append(project(_head, displacements))
+            error.add(_head, motion[-1], displacements)
+        return _Prepared(raw, np.concatenate(motion), remark, error)
     except ThunderError as error:
         return Failure(recording.id, str(error))
     except OSError as error:
         return Failure(recording.id, f"{error.filename}: cannot be read ({error.strerror})")
 
 
-def _read_all(
-    recordings: Sequence[Recording], job: partial[tuple[RawClip, str] | Failure], jobs: int
-) -> Iterator[tuple[Recording, tuple[RawClip, str] | Failure]]:
-    """Each recording and what came of reading it, in order, a few at a time in memory."""
+def _blocks(frames: Frames) -> Iterator[np.ndarray]:
+    """All frames, a few at a time."""
+    size = max(1, _BLOCK_BYTES // max(1, frames[:1].nbytes))
+    return (frames[start : min(start + size, len(frames))] for start in range(0, len(frames), size))
+
+
+def _prepare_all(
+    recordings: Sequence[Recording],
+    job: partial[_Prepared | Failure],
+    templates: dict[str, np.ndarray],
+    head: HeadRecord,
+    jobs: int,
+) -> Iterator[tuple[Recording, _Prepared | Failure]]:
+    """Each recording and what came of it, in order; no process runs far ahead of the writer."""
     if jobs == 1 or len(recordings) < _FEW_RECORDINGS:
+        _tell_head(head)
         for recording in recordings:
-            yield recording, job(recording)
+            yield recording, job(recording, templates.get(recording.subject))
         return
-    with Parallel(n_jobs=jobs) as pool:
-        for start in range(0, len(recordings), 8 * jobs):
-            batch = recordings[start : start + 8 * jobs]
-            yield from zip(batch, pool(delayed(job)(recording) for recording in batch), strict=True)
+    with ProcessPoolExecutor(jobs, initializer=_tell_head, initargs=(head,)) as pool:
+        waiting: deque[tuple[Recording, Future[_Prepared | Failure]]] = deque()
+        try:
+            for recording in recordings:
+                waiting.append((recording, pool.submit(job, recording, templates.get(recording.subject))))
+                if len(waiting) > _AHEAD * jobs:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
 
 
-def _clip(recording: Recording, split: str, raw: RawClip, motion: np.ndarray | None, *, keep_vertices: bool) -> Clip:
-    assert motion is not None, "a recording has motion or vertices"
+def _add_lag(lag: LagEstimate, head: HeadRecord, clip: Clip) -> None:
+    opening = lip_opening(head, clip.motion)
+    if opening is not None:
+        lag.add(to_float(clip.waveform), opening, clip.fps)
+
+
+def _clip(recording: Recording, split: str, prepared: _Prepared) -> Clip:
+    raw = prepared.raw
     return Clip(
         id=recording.id,
         fps=raw.fps,
         waveform=to_int16(raw.waveform),
-        motion=motion,
+        motion=prepared.motion,
         subject=recording.subject,
         emotion=raw.emotion,
         intensity=raw.intensity,
@@ -230,5 +370,4 @@ def _clip(recording: Recording, split: str, raw: RawClip, motion: np.ndarray | N
         transcript=raw.transcript,
         split=split,
         phones=raw.phones,
-        vertices=raw.vertices if keep_vertices else None,
     )

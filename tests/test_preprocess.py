@@ -274,7 +274,7 @@ def test_failures_of_the_whole_leave_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "not a corpus of a known layout; found an empty folder" in refused(out, tmp_path / "empty")
     write_arkit_corpus(tmp_path / "c", subjects=("ann",), clips=2)
-    assert "layout 'flame' is not known" in refused(out, tmp_path / "c", "--layout", "flame")
+    assert "layout 'other' is not known" in refused(out, tmp_path / "c", "--layout", "other")
     assert "--fps 0.5: wanted 1 to 1000" in refused(out, tmp_path / "c", "--fps", "0.5")
     for name in ("c0.wav", "c1.wav"):
         (tmp_path / "c" / "ann" / name).write_bytes(b"")

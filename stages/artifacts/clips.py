@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from stages.artifacts.files import (
     write_artifact,
 )
 from stages.artifacts.head_record import HeadRecord, read_head, write_head
+from stages.artifacts.resumable import check_unfinished, unfinished_path, write_resumable
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 
@@ -98,8 +99,12 @@ class ClipWriter:
     file: ArtifactFile
     head: HeadRecord
 
-    def add(self, clip: Clip) -> None:
-        """Writes one clip.
+    def add(self, clip: Clip, vertices: Iterable[np.ndarray] | None = None) -> None:
+        """Writes one clip, wholly or not at all.
+
+        Args:
+            clip: what to write.
+            vertices: the exact vertices in blocks (n, V, 3), where they are too many to be held in `clip`.
 
         Raises:
             ThunderError: its id is not `[A-Za-z0-9._-]+` or stands twice, or its arrays do not fit.
@@ -113,21 +118,65 @@ class ClipWriter:
         takes = self.file.attrs["schema"] == "thunder.samples"
         _check_clip(clip, where, self.head, takes=takes)
         group = self.file["clips"].create_group(clip.id)
-        for name in (*_TEXTS, "intensity", "fps"):
-            group.attrs[name] = getattr(clip, name)
+        try:
+            self._fill(group, clip, vertices, takes=takes)
+        except ThunderError:
+            del self.file["clips"][clip.id]
+            raise
+        self.file.check_written()
+
+    def _fill(self, group: h5py.Group, clip: Clip, vertices: Iterable[np.ndarray] | None, *, takes: bool) -> None:
         waveform = write_array(group, "waveform", clip.waveform, "S")
         waveform.attrs["sample_rate_hz"] = SAMPLE_RATE_HZ
         write_array(group, "motion", clip.motion.astype("f4"), "N,T,D" if takes else "T,D")
         if clip.vertices is not None:
             write_array(group, "vertices", clip.vertices.astype("f4"), "T,V,3", self.head.units)
-        if clip.phones:
-            table = np.array([(p.start_s, p.end_s, p.label) for p in clip.phones], dtype=_PHONE_DTYPE)
-            write_array(group, "phones", table, "P", "s")
         if clip.seed is not None:
             write_array(group, "seed", np.asarray(clip.seed, "i8"), "N")
         if clip.audio_consistency is not None:
             write_array(group, "audio_consistency", np.asarray(clip.audio_consistency, "f4"), "N")
+        if vertices is not None:
+            self._stream(group, vertices, (clip.num_frames, *self.head.template.shape))
+        # HDF5 crashes where it looks for texts that it wrote to a full disk.
         self.file.check_written()
+        if clip.phones:
+            table = np.array([(p.start_s, p.end_s, p.label) for p in clip.phones], dtype=_PHONE_DTYPE)
+            write_array(group, "phones", table, "P", "s")
+        # Last of all, since a clip that has them is whole: see `finished`.
+        for name in (*_TEXTS, "intensity", "fps"):
+            group.attrs[name] = getattr(clip, name)
+
+    def _stream(self, group: h5py.Group, blocks: Iterable[np.ndarray], shape: tuple[int, ...]) -> None:
+        dataset = group.create_dataset("vertices", shape=shape, dtype="f4")
+        dataset.attrs["axes"], dataset.attrs["units"] = "T,V,3", self.head.units
+        start = 0
+        for block in blocks:
+            _check_array(block, f"{group.name}/vertices", ("n", *shape[1:]))
+            dataset[start : start + len(block)] = block
+            start += len(block)
+        if start != shape[0]:
+            raise ThunderError(f"{group.name}/vertices: wanted {shape[0]} frames, found {start}")
+
+    def finished(self) -> list[str]:
+        """Ids of the clips that an interrupted run had written whole; what it had written of another is removed."""
+        for clip_id in [i for i, group in self.file["clips"].items() if "fps" not in group.attrs]:
+            del self.file["clips"][clip_id]
+        return list(self.file["clips"])
+
+    def read(self, clip_id: str) -> Clip:
+        """A clip that is finished, without its vertices."""
+        return ClipFile(Path(self.file.filename), self.file, self.head).read(clip_id)
+
+    def note_reconstruction(self, figures: Mapping[str, float]) -> None:
+        """Stores how well the head's motion features give back exact vertices, as attributes of /head/reconstruction."""
+        group = self.file.require_group("head/reconstruction")
+        for name, value in figures.items():
+            group.attrs[name] = value
+
+    def reconstruction(self) -> dict[str, float]:
+        """What `note_reconstruction` stored last."""
+        group = self.file.get("head/reconstruction")
+        return {} if group is None else {name: float(value) for name, value in group.attrs.items()}
 
 
 def _check_clip(clip: Clip, where: str, head: HeadRecord, *, takes: bool) -> None:
@@ -181,19 +230,41 @@ def write_clips(
     *,
     force: bool,
     subjects: dict[str, np.ndarray] | None = None,
+    resume: bool | None = None,
 ) -> Iterator[ClipWriter]:
     """Opens a new `thunder.dataset` or `thunder.samples` for writing, clip by clip.
 
     Args:
         subjects: name -> template (V, 3) of each subject whose face at rest is not the head's.
+        resume: True goes on with the file of an interrupted run where there is one, whose head must be `head`; True and
+            False keep what is finished when this run is interrupted; None keeps nothing.
     """
-    with write_artifact(path, schema, provenance, force=force) as file:
+    if resume is None:
+        opened = write_artifact(path, schema, provenance, force=force)
+    else:
+        opened = write_resumable(path, schema, provenance, force=force, resume=resume)
+    with opened as file:
+        if "clips" in file:
+            yield ClipWriter(file, head)
+            return
         write_head(file, head)
         group = file.create_group("subjects")
         for name, template in (subjects or {}).items():
             write_array(group.create_group(name), "template", template.astype("f4"), "V,3", head.units)
         file.create_group("clips")
         yield ClipWriter(file, head)
+
+
+def unfinished_head(path: Path, provenance: Provenance, *, resume: bool, force: bool) -> HeadRecord | None:
+    """The head in what an interrupted run left of a dataset, if there is something to go on with.
+
+    Raises:
+        ThunderError: see `check_unfinished`.
+    """
+    if not check_unfinished(path, "thunder.dataset", provenance, resume=resume, force=force):
+        return None
+    with read_artifact(unfinished_path(path), "thunder.dataset") as file:
+        return read_head(file)
 
 
 @dataclass

@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from stages.artifacts.decoded_size import check_decoded_size
 from stages.runtime.atomic_file import whole_or_none
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance, toolkit_version
@@ -64,15 +65,15 @@ def check_output(path: Path, *, force: bool, inputs: Sequence[Path | None] = ())
         raise ThunderError(f"{path.parent}: no permission to write here; choose another --output")
 
 
-class _PartialFile(io.FileIO):
+class PartialFile(io.FileIO):
     """The file below an HDF5 file that is being written; its writes never fail.
 
     HDF5 cannot close a file that it could not write: it tries again when the program ends, and crashes. So a failure is
     remembered here, what follows is dropped, and the file closes in peace before it is thrown away.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "w+")
+    def __init__(self, path: Path, mode: str = "w+") -> None:
+        super().__init__(path, mode)
         self.failure: OSError | None = None
         self.abandoned = False
 
@@ -102,8 +103,8 @@ class _PartialFile(io.FileIO):
 class ArtifactFile(h5py.File):
     """An HDF5 file that is being written."""
 
-    def __init__(self, beneath: _PartialFile) -> None:
-        super().__init__(beneath, "w")
+    def __init__(self, beneath: PartialFile, mode: str = "w") -> None:
+        super().__init__(beneath, mode)
         self._beneath = beneath
 
     def check_written(self) -> None:
@@ -124,10 +125,10 @@ def write_artifact(path: Path, schema: str, provenance: Provenance, *, force: bo
         ThunderError: the output exists and `force` is not set, its folder cannot be written, or the disk is full.
     """
     check_output(path, force=force)
-    with whole_or_none(path) as partial, _PartialFile(partial) as beneath:
+    with whole_or_none(path) as partial, PartialFile(partial) as beneath:
         with ArtifactFile(beneath) as file:
             try:
-                _write_provenance(file, schema, provenance)
+                write_provenance(file, schema, provenance)
                 yield file
             except BaseException as error:
                 beneath.abandoned = True
@@ -138,7 +139,8 @@ def write_artifact(path: Path, schema: str, provenance: Provenance, *, force: bo
         file.check_written()
 
 
-def _write_provenance(file: h5py.File, schema: str, provenance: Provenance) -> None:
+def write_provenance(file: h5py.File, schema: str, provenance: Provenance) -> None:
+    """Writes the root attributes."""
     file.attrs["schema"] = schema
     file.attrs["schema_version"] = SCHEMAS[schema][0]
     file.attrs["toolkit_version"] = toolkit_version()
@@ -239,6 +241,7 @@ def read_array(group: h5py.Group, name: str, *, ndim: int | None = None, finite:
             raise ThunderError(f"{where} is missing; the file is incomplete, make it again")
         if ndim is not None and dataset.ndim != ndim:
             raise ThunderError(f"{where}: wanted {ndim} axes, found shape {dataset.shape}")
+        check_decoded_size(dataset, where)
         values = np.asarray(dataset[()])
     if finite and np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         raise ThunderError(f"{where} holds NaN or infinity; make the file again from clean data")

@@ -19,13 +19,32 @@ from stages.runtime.errors import Failure
 
 
 @dataclass(frozen=True)
+class Frames:
+    """Vertices of a recording that stay on disk until some of them are asked for: `frames[10:20]` reads ten.
+
+    Attributes:
+        read: reads a slice of frames, (n, V, 3) f32, head units; raises `ThunderError`. Works in another process.
+        count: T.
+    """
+
+    read: Callable[[slice], NDArray[np.float32]]
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, which: slice) -> NDArray[np.float32]:
+        return self.read(which)
+
+
+@dataclass(frozen=True)
 class RawClip:
     """The content of one recording as it lies on disk, but for its sound, which is mono at 16 kHz.
 
     Attributes:
         waveform: (S,) f32.
         motion: (T, D) f32 where the corpus has motion features, else None.
-        vertices: (T, V, 3) f32 where it has meshes, else None; head units.
+        vertices: where it has meshes, else None; read a block at a time, since a long recording may not fit into memory.
         fps: motion frames a second.
         intensity: of the emotion, 0 to 1.
     """
@@ -33,7 +52,7 @@ class RawClip:
     waveform: NDArray[np.float32]
     fps: float
     motion: NDArray[np.float32] | None = None
-    vertices: NDArray[np.float32] | None = None
+    vertices: Frames | None = None
     emotion: str = "neutral"
     intensity: float = 0.0
     language: str = "unknown"
@@ -49,17 +68,15 @@ class Recording:
         id: clip id, unique in the corpus.
         subject: who speaks.
         split: train, val or test where the corpus says so, None where it is for `split_by_subject` to say.
-        read: reads everything; raises `ThunderError`. Works in another process.
-        read_frames: reads the vertices of some frames only, (n, V, 3) f32; None where the corpus has no meshes.
-        num_frames: how many frames `read_frames` can read.
+        read: reads everything but vertices; raises `ThunderError`. Works in another process.
+        frames: its vertices at the recorded rate; None where the corpus has no meshes.
     """
 
     id: str
     subject: str
     split: str | None
     read: Callable[[], RawClip]
-    read_frames: Callable[[slice], NDArray[np.float32]] | None = None
-    num_frames: int = 0
+    frames: Frames | None = None
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,25 @@
 """Which corpus lies in a folder."""
 
 from collections import Counter
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from stages.artifacts.head_record import HeadRecord
 from stages.corpora.arkit import read_arkit
+from stages.corpora.biwi import read_biwi
 from stages.corpora.corpus import Corpus
+from stages.corpora.flame import is_coefficients, read_flame
+from stages.corpora.links import check_links
+from stages.corpora.meshes import is_meshes, read_meshes
 from stages.corpora.vocaset import read_vocaset, read_vocaset_processed
 from stages.runtime.errors import ThunderError
 
 # Name -> what the folder must contain.
 LAYOUTS = {
     "arkit": "<subject>/<clip>.csv with Live Link Face curves and <clip>.wav beside it",
+    "flame": "<subject>/<clip>.npz with FLAME coefficients and <clip>.wav beside it, and --flame FILE",
+    "meshes": "template.ply or .obj, lips.txt, <subject>/<clip>.npy with vertices and <clip>.wav beside it",
+    "biwi": "vertices_npy/F2_e01.npy, wav/<same>.wav, templates.pkl, BIWI.ply and regions/lve.txt",
     "vocaset": "data_verts.npy, raw_audio_fixed.pkl, subj_seq_to_idx.pkl and templates.pkl",
     "vocaset-processed": "vertices_npy/<subject>_sentenceNN.npy, wav/<same>.wav and templates.pkl",
 }
@@ -35,13 +42,28 @@ def recognise(folder: Path) -> str:
         return "vocaset"
     if next(folder.glob("vertices_npy/*_sentence*.npy"), None):
         return "vocaset-processed"
+    if next(folder.glob("vertices_npy/[FM]*_e[0-9]*.npy"), None):
+        return "biwi"
+    if is_meshes(folder):
+        return "meshes"
     if next(folder.glob("*.csv"), None) or next(folder.glob("*/*.csv"), None):
         return "arkit"
+    arrays = next(chain(folder.glob("*.np[yz]"), folder.glob("*/*.np[yz]")), None)
+    if arrays is not None and is_coefficients(arrays):
+        return "flame"
     raise ThunderError(f"{folder}: not a corpus of a known layout; found {_contents(folder)}; wanted {_wanted()}")
 
 
 def open_corpus(
-    folder: Path, layout: str | None = None, *, lips_path: Path | None = None, head: HeadRecord | None = None
+    folder: Path,
+    layout: str | None = None,
+    *,
+    lips_path: Path | None = None,
+    head: HeadRecord | None = None,
+    flame_path: Path | None = None,
+    fps: float | None = None,
+    scale: float = 1.0,
+    biwi_test: str = "A",
 ) -> Corpus:
     """Lists the recordings of a corpus of any known layout.
 
@@ -50,15 +72,31 @@ def open_corpus(
         layout: one of `LAYOUTS`; None to look at the folder.
         lips_path: file of lip vertices, for corpora of meshes.
         head: the head that ARKit curves move; the embedded one where None.
+        flame_path: FLAME's own file, for FLAME coefficients.
+        fps: frame rate of recordings that do not say theirs.
+        scale: factor to metres, for a folder of meshes.
+        biwi_test: A or B, the test set of BIWI that is wanted.
 
     Raises:
-        ThunderError: unknown layout, or something that the whole corpus needs is missing or damaged.
+        ThunderError: unknown layout, an option of another layout, or something that the whole corpus needs is missing
+            or damaged.
     """
-    found = recognise(folder) if layout is None else layout
+    found = layout or ("flame" if flame_path else recognise(folder))
     if found not in LAYOUTS:
         raise ThunderError(f"layout {found!r} is not known; choose one of {', '.join(LAYOUTS)}")
     if not folder.is_dir():
         raise ThunderError(f"{folder}: no such folder, wanted a corpus")
+    if flame_path is not None and found != "flame":
+        raise ThunderError(f"--flame {flame_path}: for FLAME coefficients only, found layout {found}; leave it out")
+    if scale != 1.0 and found != "meshes":
+        raise ThunderError(f"--scale {scale:g}: for a folder of meshes only, found layout {found}; leave it out")
+    check_links(folder)
+    if found == "meshes":
+        return read_meshes(folder, lips_path, fps, scale)
+    if found == "biwi":
+        return read_biwi(folder, lips_path, biwi_test)
+    if found == "flame":
+        return read_flame(folder, flame_path, lips_path=lips_path, fps=fps)
     if found == "vocaset":
         return read_vocaset(folder, lips_path)
     if found == "vocaset-processed":

@@ -26,51 +26,70 @@ def read_lips(folder: Path, lips_path: Path | None, num_vertices: int) -> NDArra
     Raises:
         ThunderError: there is no such file, it holds no lips, or its indices do not fit the mesh.
     """
-    path = lips_path or folder / "FLAME_masks.pkl"
+    return read_indices(lips_path or folder / "FLAME_masks.pkl", num_vertices, _WHERE_MASKS_COME_FROM)
+
+
+def read_indices(path: Path, num_vertices: int, where_from: str) -> NDArray[np.int32]:
+    """Lip vertices, or those of another region, sorted, each once.
+
+    Args:
+        path: .txt of indices with blanks or commas, .npy, or a pickle of regions that has `lips`.
+        num_vertices: of the mesh that they index.
+        where_from: what a message says about where such a file comes from.
+
+    Raises:
+        ThunderError: there is no such file, it holds no indices, or they do not fit the mesh.
+    """
     if not path.exists():
-        wanted = "no such file, wanted lip vertices" if lips_path else "missing, so the lip vertices are not known"
-        raise ThunderError(f"{path}: {wanted}; {_WHERE_MASKS_COME_FROM}")
+        raise ThunderError(f"{path}: missing, so the lip vertices are not known; {where_from}")
     try:
         if path.suffix == ".pkl":
             masks = load_pickle(path)
             if not isinstance(masks, dict) or "lips" not in masks:
-                raise ThunderError(f"{path}: no region 'lips' in it; {_WHERE_MASKS_COME_FROM}")
+                raise ThunderError(f"{path}: no region 'lips' in it; {where_from}")
             indices = np.asarray(masks["lips"])
         elif path.suffix == ".npy":
             indices = np.load(path, allow_pickle=False)
         else:
             indices = np.array(path.read_text(encoding="utf-8").replace(",", " ").split(), dtype=np.float64)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, OSError) as error:
         raise ThunderError(f"{path}: wanted vertex indices ({error})") from error
     if not indices.size or not np.issubdtype(indices.dtype, np.number) or (indices != np.round(indices)).any():
         raise ThunderError(f"{path}: wanted vertex indices, whole numbers, found {indices.size} values {indices.dtype}")
     if indices.min() < 0 or indices.max() >= num_vertices:
         raise ThunderError(
-            f"{path}: lip vertices {indices.min():g} to {indices.max():g}, but the mesh has {num_vertices}; "
+            f"{path}: vertices {indices.min():g} to {indices.max():g}, but the mesh has {num_vertices}; "
             f"wanted the indices of this mesh, counted from 0"
         )
     return np.unique(indices).astype(np.int32)
 
 
-def read_faces(path: Path, num_vertices: int) -> NDArray[np.int32]:
-    """Triangles (F, 3) of a mesh file, for the vertices in the order of the file.
+def read_mesh(path: Path, num_vertices: int | None = None) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Vertices (V, 3) and triangles (F, 3) of a mesh file, in the order of the file.
 
     Raises:
         ThunderError: not a mesh, or one of another number of vertices.
     """
+    if not path.exists():
+        raise ThunderError(f"{path}: no such file, wanted the mesh whose faces all vertices of the corpus share")
     import trimesh
 
     try:
         # process=False: merging and sorting vertices would silently put every animation onto the wrong ones.
-        mesh: Any = trimesh.load(path, process=False, force="mesh")
+        mesh: Any = trimesh.load(path, process=False, force="mesh", maintain_order=True)
         vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
     except Exception as error:  # trimesh raises whatever its many readers do on a damaged file.
         raise ThunderError(f"{path}: not a mesh that can be read ({error or type(error).__name__})") from error
-    if len(vertices) != num_vertices or not len(faces):
+    wanted = len(vertices) if num_vertices is None else num_vertices
+    if not len(faces) or len(vertices) != wanted:
         raise ThunderError(
-            f"{path}: {len(vertices)} vertices and {len(faces)} faces, wanted {num_vertices} vertices as in the corpus"
+            f"{path}: {len(vertices)} vertices and {len(faces)} faces, wanted {wanted} vertices as in the corpus"
         )
-    return faces.astype(np.int32)
+    if faces.min() < 0 or faces.max() >= wanted or not np.isfinite(vertices).all():
+        raise ThunderError(
+            f"{path}: its faces point outside its {wanted} vertices, or some are not finite; export it again"
+        )
+    return vertices.astype(np.float32), faces.astype(np.int32)
 
 
 def surface_from_lips(
@@ -99,7 +118,7 @@ def surface_from_lips(
     low, high = mouth.min(axis=0), mouth.max(axis=0)
     centre, width = (low + high) / 2, float(high[0] - low[0])
     offset = template - centre
-    if width <= 0 or width > 0.6 * np.ptp(template[:, 0]):
+    if width <= 0 or width > 0.8 * np.ptp(template[:, 0]):
         raise ThunderError(
             f"head {name}: {len(lips)} lip vertices {width:.3g} {units} wide cannot be lips of this mesh"
         )

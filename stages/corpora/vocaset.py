@@ -27,9 +27,11 @@ from numpy.typing import NDArray
 
 from stages.audio.resampling import resample
 from stages.audio.waveform import SAMPLE_RATE_HZ, checked_waveform, is_silent, load_waveform
-from stages.corpora.corpus import Corpus, RawClip, Recording
-from stages.corpora.surface import read_faces, read_lips, surface_from_lips
+from stages.corpora.checks import check_axes, check_head, check_templates, open_mouths
+from stages.corpora.corpus import Corpus, Frames, RawClip, Recording
+from stages.corpora.surface import read_lips, read_mesh, surface_from_lips
 from stages.corpora.unpickler import load_pickle
+from stages.corpora.vertex_arrays import finite_frames, frames_of_file, mean_face, open_array, read_templates
 from stages.runtime.errors import Failure, ThunderError
 
 _RECORDED_FPS = 60.0
@@ -65,7 +67,7 @@ def read_vocaset(folder: Path, lips_path: Path | None = None) -> Corpus:
     num_rows, num_vertices = _shape_of_rows(vertices_path)
     rows_of = _nested(folder / "subj_seq_to_idx.pkl", "subject -> sequence -> frame -> row")
     audio_of = _nested(folder / "raw_audio_fixed.pkl", "subject -> sequence -> {sample_rate, audio}")
-    templates = _read_templates(folder, num_vertices)
+    templates = read_templates(folder / "templates.pkl", num_vertices)
     texts = _read_texts(folder)
     recordings: list[Recording] = []
     problems: list[Failure] = []
@@ -83,9 +85,9 @@ def read_vocaset(folder: Path, lips_path: Path | None = None) -> Corpus:
                 Failure(name, f"{folder / 'subj_seq_to_idx.pkl'} wanted rows of data_verts.npy, 0 to {num_rows - 1}")
             )
         else:
-            frames = partial(_frames_of_rows, vertices_path, rows)
+            frames = Frames(partial(_frames_of_rows, vertices_path, rows), len(rows))
             read = partial(_read_raw, name, frames, audio, texts.get((subject, sequence), ""))
-            recordings.append(Recording(name, subject, split, read, frames, len(rows)))
+            recordings.append(Recording(name, subject, split, read, frames))
     return _corpus("vocaset", folder, lips_path, templates, recordings, problems, mute)
 
 
@@ -100,7 +102,7 @@ def read_vocaset_processed(folder: Path, lips_path: Path | None = None) -> Corpu
         subject, found, _ = path.stem.rpartition("_sentence")
         if found:
             paths.setdefault(subject, {})[path.stem.removeprefix(f"{subject}_")] = path
-    templates = _read_templates(folder)
+    templates = read_templates(folder / "templates.pkl")
     num_vertices = len(next(iter(templates.values())))
     texts = _read_texts(folder)
     recordings: list[Recording] = []
@@ -115,13 +117,12 @@ def read_vocaset_processed(folder: Path, lips_path: Path | None = None) -> Corpu
             mute.append(name)
         else:
             try:
-                num_frames = len(_open_flat(path, num_vertices))
+                frames = frames_of_file(path, num_vertices)
             except ThunderError as error:
                 problems.append(Failure(name, str(error)))
                 continue
-            frames = partial(_frames_of_file, path, num_vertices)
             read = partial(_read_processed, frames, sound, texts.get((subject, sequence), ""))
-            recordings.append(Recording(name, subject, split, read, frames, num_frames))
+            recordings.append(Recording(name, subject, split, read, frames))
     return _corpus("vocaset-processed", folder, lips_path, templates, recordings, problems, mute)
 
 
@@ -158,17 +159,21 @@ def _corpus(
     if ply is None:
         raise ThunderError(f"{folder}: FLAME_sample.ply is missing (here or in templates/), so the faces are not known")
     lips = read_lips(folder, lips_path, num_vertices)
-    mean_face = np.stack([templates[s] for s in sorted(templates)]).astype(np.float64).mean(axis=0).astype(np.float32)
-    head = surface_from_lips("VOCASET", "m", mean_face, read_faces(ply, num_vertices), lips)
-    used = {r.subject for r in recordings}
+    vertices, faces = read_mesh(ply, num_vertices)
+    face, where = mean_face(templates), str(folder / "templates.pkl")
+    check_axes(where, face, faces, lips)
+    head = surface_from_lips("VOCASET", "m", face, faces, lips)
+    check_head(where, head)
+    check_templates(where, templates, faces, vertices)
+    used = {r.subject: templates[r.subject] for r in recordings}
     return Corpus(
         layout,
         head,
         _TRAINED_FPS,
         recordings,
-        {s: t for s, t in templates.items() if s in used},
+        used,
         problems,
-        _gaps({r.id for r in recordings} | {p.item for p in problems}, mute),
+        [*_gaps({r.id for r in recordings} | {p.item for p in problems}, mute), *open_mouths(head, used)],
     )
 
 
@@ -190,23 +195,6 @@ def _nested(path: Path, wanted: str) -> dict[str, dict[str, Any]]:
     return content
 
 
-def _read_templates(folder: Path, num_vertices: int | None = None) -> dict[str, NDArray[np.float32]]:
-    path = folder / "templates.pkl"
-    content = load_pickle(path)
-    if not isinstance(content, dict) or not content:
-        raise ThunderError(f"{path}: wanted subject -> template, found {type(content).__name__}")
-    templates = {str(subject): np.asarray(value) for subject, value in content.items()}
-    for subject, template in templates.items():
-        wanted = num_vertices or len(next(iter(templates.values())))
-        if template.shape != (wanted, 3) or not np.issubdtype(template.dtype, np.floating):
-            raise ThunderError(
-                f"{path}: template of {subject} wanted ({wanted}, 3), found {template.shape} {template.dtype}"
-            )
-        if not np.isfinite(template).all():
-            raise ThunderError(f"{path}: NaN or infinity in the template of {subject}")
-    return {subject: template.astype(np.float32) for subject, template in templates.items()}
-
-
 def _read_texts(folder: Path) -> dict[tuple[str, str], str]:
     """(subject, sequence) -> transcript."""
     texts = {}
@@ -219,21 +207,8 @@ def _read_texts(folder: Path) -> dict[tuple[str, str], str]:
     return texts
 
 
-def _open_array(path: Path) -> NDArray[Any]:
-    """A .npy file, mapped into memory and not read yet."""
-    if not path.is_file():
-        raise ThunderError(f"{path}: no such file")
-    try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ThunderError(f"{path}: not a .npy array, or cut short ({error}); copy it again") from error
-    if not np.issubdtype(values.dtype, np.floating):
-        raise ThunderError(f"{path}: wanted floating-point numbers, found {values.dtype}")
-    return values
-
-
 def _shape_of_rows(path: Path) -> tuple[int, int]:
-    shape = _open_array(path).shape
+    shape = open_array(path).shape
     if len(shape) != 3 or shape[2] != 3:
         raise ThunderError(f"{path}: wanted (frames, vertices, 3), found {shape}")
     return shape[0], shape[1]
@@ -250,28 +225,10 @@ def _frame_rows(frames: Any) -> NDArray[np.int64] | None:
 
 
 def _frames_of_rows(path: Path, rows: NDArray[np.int64], which: slice) -> NDArray[np.float32]:
-    return _finite(path, np.asarray(_open_array(path)[rows[which]], np.float32))
+    return finite_frames(path, np.asarray(open_array(path)[rows[which]], np.float32))
 
 
-def _open_flat(path: Path, num_vertices: int) -> NDArray[Any]:
-    """The frames (T, V, 3) of a processed sequence, mapped; the file holds (T, 3V), or (T, V, 3)."""
-    values = _open_array(path)
-    if values.ndim < 2 or values[:1].size != 3 * num_vertices:
-        raise ThunderError(f"{path}: wanted (frames, {3 * num_vertices}), found {values.shape}")
-    return values.reshape(len(values), num_vertices, 3)
-
-
-def _frames_of_file(path: Path, num_vertices: int, which: slice) -> NDArray[np.float32]:
-    return _finite(path, np.asarray(_open_flat(path, num_vertices)[which], np.float32))
-
-
-def _finite(path: Path, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    if not np.isfinite(frames).all():
-        raise ThunderError(f"{path}: NaN or infinity in its vertices")
-    return frames
-
-
-def _read_raw(name: str, frames: partial[NDArray[np.float32]], audio: Any, transcript: str) -> RawClip:
+def _read_raw(name: str, frames: Frames, audio: Any, transcript: str) -> RawClip:
     try:
         rate_hz, samples = int(audio["sample_rate"]), np.asarray(audio["audio"])
     except (KeyError, TypeError, ValueError) as error:
@@ -284,13 +241,11 @@ def _read_raw(name: str, frames: partial[NDArray[np.float32]], audio: Any, trans
     return _raw_clip(f"sound of {name}", waveform, frames, transcript)
 
 
-def _read_processed(frames: partial[NDArray[np.float32]], sound: Path, transcript: str) -> RawClip:
+def _read_processed(frames: Frames, sound: Path, transcript: str) -> RawClip:
     return _raw_clip(str(sound), load_waveform(sound), frames, transcript)
 
 
-def _raw_clip(
-    where: str, waveform: NDArray[np.float32], frames: partial[NDArray[np.float32]], transcript: str
-) -> RawClip:
+def _raw_clip(where: str, waveform: NDArray[np.float32], frames: Frames, transcript: str) -> RawClip:
     if is_silent(waveform):
         raise ThunderError(f"{where}: silent from end to end, though a face moves; copy the corpus again")
-    return RawClip(waveform, _RECORDED_FPS, vertices=frames(slice(None)), language="en", transcript=transcript)
+    return RawClip(waveform, _RECORDED_FPS, vertices=frames, language="en", transcript=transcript)

@@ -92,20 +92,57 @@ class ReconstructionError:
         max_mm: region -> the largest.
     """
 
-    head: HeadRecord
     num_frames: int = 0
     mean_mm: dict[str, float] = field(default_factory=dict)
     max_mm: dict[str, float] = field(default_factory=dict)
 
-    def add(self, motion: NDArray[np.float32], displacements: NDArray[np.float32]) -> None:
-        """Takes in one clip: motion (T, K), displacements (T, V, 3)."""
-        played = np.tensordot(motion, self.head.arrays["basis"], axes=1)  # (T, V, 3)
-        distances = np.linalg.norm(played - displacements, axis=-1) * (1000.0 if self.head.units == "m" else 1.0)
-        total = self.num_frames + len(motion)
-        for name, indices in {"all": slice(None), **self.head.regions}.items():
-            inside = distances[:, indices]
-            if inside.size:
-                mean = self.mean_mm.get(name, 0.0)
-                self.mean_mm[name] = mean + (float(inside.mean()) - mean) * len(motion) / total
-                self.max_mm[name] = max(self.max_mm.get(name, 0.0), float(inside.max()))
+    def add(self, head: HeadRecord, motion: NDArray[np.float32], displacements: NDArray[np.float32]) -> None:
+        """Takes in some frames: motion (T, K), displacements (T, V, 3)."""
+        basis = head.arrays["basis"]
+        away = motion @ basis.reshape(len(basis), -1)
+        away -= displacements.reshape(len(displacements), -1)
+        np.square(away, out=away)
+        squared = away[:, 0::3] + away[:, 1::3]
+        squared += away[:, 2::3]  # (T, V)
+        distances = np.sqrt(squared, out=squared)
+        scale = 1000.0 if head.units == "m" else 1.0
+        found = {
+            name: distances if name == "all" else distances[:, indices]
+            for name, indices in {"all": None, **head.regions}.items()
+        }
+        means = {name: scale * float(inside.mean()) for name, inside in found.items() if inside.size}
+        largest = {name: scale * float(inside.max()) for name, inside in found.items() if inside.size}
+        self.merge(ReconstructionError(len(motion), means, largest))
+
+    def merge(self, other: "ReconstructionError") -> None:
+        """Takes in frames that were measured elsewhere."""
+        total = self.num_frames + other.num_frames
+        for name, mean in other.mean_mm.items():
+            before = self.mean_mm.get(name, 0.0)
+            self.mean_mm[name] = before + (mean - before) * other.num_frames / total
+            self.max_mm[name] = max(self.max_mm.get(name, 0.0), other.max_mm[name])
         self.num_frames = total
+
+    def figures(self, head: HeadRecord) -> dict[str, float]:
+        """Plain numbers by name, as an artifact stores them; undone by `from_figures`."""
+        unit = _unit(head)
+        figures = {
+            "explained_variance": float(head.arrays["explained_variance"].sum()),
+            "frames": float(self.num_frames),
+        }
+        for region, mean in self.mean_mm.items():
+            figures |= {f"{region}_mean_{unit}": mean, f"{region}_max_{unit}": self.max_mm[region]}
+        return figures
+
+    @classmethod
+    def from_figures(cls, head: HeadRecord, figures: dict[str, float]) -> "ReconstructionError":
+        """What `figures` were made of."""
+        mean, largest = (
+            {name.removesuffix(end): value for name, value in figures.items() if name.endswith(end)}
+            for end in (f"_mean_{_unit(head)}", f"_max_{_unit(head)}")
+        )
+        return cls(int(figures.get("frames", 0)), mean, largest)
+
+
+def _unit(head: HeadRecord) -> str:
+    return "mm" if head.units == "m" else "units"

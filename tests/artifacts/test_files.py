@@ -212,7 +212,7 @@ def test_a_full_disk_is_told_by_its_name(tmp_path: Path, monkeypatch: pytest.Mon
         super(type(self), self).__init__("/dev/full", "r+")  # type: ignore[misc, call-arg]
         self.failure, self.abandoned = None, False  # type: ignore[attr-defined]
 
-    monkeypatch.setattr("stages.artifacts.files._PartialFile.__init__", open_full)
+    monkeypatch.setattr("stages.artifacts.files.PartialFile.__init__", open_full)
     with pytest.raises(ThunderError) as error:
         write(tmp_path / "a.h5")
     assert "the disk is full; nothing was left behind" in one_line(error, tmp_path / "a.h5")

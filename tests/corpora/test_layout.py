@@ -5,7 +5,15 @@ import pytest
 from stages.corpora.layout import LAYOUTS, open_corpus, recognise
 from stages.runtime.errors import ThunderError
 from tests.builders import small_head
-from tests.corpora.written import write_arkit_corpus, write_recording, write_vocaset, write_vocaset_processed
+from tests.corpora.written import (
+    write_arkit_corpus,
+    write_biwi,
+    write_meshes,
+    write_recording,
+    write_vocaset,
+    write_vocaset_processed,
+)
+from tests.corpora.written_flame import write_flame_corpus
 
 
 def test_each_layout_is_recognised(tmp_path: Path) -> None:
@@ -13,8 +21,11 @@ def test_each_layout_is_recognised(tmp_path: Path) -> None:
     write_recording(tmp_path / "flat", "a")
     write_vocaset(tmp_path / "vocaset")
     write_vocaset_processed(tmp_path / "processed")
-    found = [recognise(tmp_path / name) for name in ("arkit", "flat", "vocaset", "processed")]
-    assert found == ["arkit", "arkit", "vocaset", "vocaset-processed"]
+    write_flame_corpus(tmp_path / "flame", subjects=("ann",))
+    write_biwi(tmp_path / "biwi")
+    write_meshes(tmp_path / "meshes")
+    found = [recognise(p) for p in sorted(tmp_path.iterdir())]
+    assert found == ["arkit", "biwi", "flame", "arkit", "meshes", "vocaset-processed", "vocaset"]
     assert set(found) == set(LAYOUTS)
 
 
@@ -42,5 +53,5 @@ def test_the_layout_can_be_named(tmp_path: Path) -> None:
     assert len(open_corpus(tmp_path, "arkit", head=small_head()).recordings) == 1
     with pytest.raises(ThunderError, match=r"data_verts\.npy: no such file"):
         open_corpus(tmp_path, "vocaset")
-    with pytest.raises(ThunderError, match="layout 'biwi' is not known; choose one of arkit"):
-        open_corpus(tmp_path, "biwi")
+    with pytest.raises(ThunderError, match="layout 'other' is not known; choose one of arkit"):
+        open_corpus(tmp_path, "other")

@@ -184,3 +184,47 @@ def _write_shared(folder: Path, *, masks: bool) -> None:
         dump(folder / "FLAME_masks.pkl", {"lips": np.concatenate([lips[::-1], lips[:3]]), "nose": np.arange(4)})
     (folder / "sentencestext").mkdir()
     (folder / "sentencestext" / f"{TRAIN}.txt").write_text("The first sentence.\nThe second sentence.\n")
+
+
+def write_biwi(folder: Path, *, sentences: tuple[int, ...] = (1, 33, 37)) -> dict[str, np.ndarray]:
+    """Writes BIWI for F2 and M3, and Test-B's F1, with 10 to 14 frames a clip; returns clip -> vertices (T, V, 3) f32.
+
+    Every length is divided by about 0.2, as a unit-less corpus may be.
+    """
+    template, faces, lips = face_mesh()
+    templates = {subject: 5.0 * scale * template for subject, scale in (("F1", 1.1), ("F2", 1.0), ("M3", 0.95))}
+    (folder / "vertices_npy").mkdir(parents=True)
+    (folder / "wav").mkdir()
+    (folder / "regions").mkdir()
+    written = {}
+    for seed, (subject, rest) in enumerate(templates.items()):
+        for number in sentences if subject != "F1" else (37, 38):
+            name = f"{subject}_e{number:02d}"
+            moving = face_motion((rest / 5.0).astype("f4"), 30 + seed, seed + number) * np.float32(5.0)
+            np.save(folder / "vertices_npy" / f"{name}.npy", moving.reshape(len(moving), -1))
+            sound = small_waveform(round(len(moving) / 25 * 44_100), seed)
+            write_wav(folder / "wav" / f"{name}.wav", sound, 44_100)
+            written[name] = moving
+    dump(folder / "templates.pkl", templates)
+    write_ply(folder / "BIWI.ply", templates["F2"], faces)
+    (folder / "regions" / "lve.txt").write_text(", ".join(map(str, lips)))
+    (folder / "regions" / "fdd.txt").write_text(", ".join(map(str, np.flatnonzero(template[:, 1] > 0.05))))
+    (folder / "sentences.txt").write_text("1. The first of them.\n37. A later one, with 2 numbers.\n")
+    return written
+
+
+def write_meshes(folder: Path, *, scale: float = 1.0, flat: bool = False) -> dict[str, np.ndarray]:
+    """Writes a folder of anyone's own: two clips each of ann and bob; returns clip id -> vertices (T, V, 3) f32."""
+    template, faces, lips = face_mesh()
+    write_ply(folder / "template.ply", scale * template, faces)
+    (folder / "lips.txt").write_text("\n".join(map(str, lips)))
+    (folder / "corpus.json").write_text('{"fps": 30}')
+    written = {}
+    for seed, (subject, clip) in enumerate((s, c) for s in ("ann", "bob") for c in ("a", "b")):
+        moving = face_motion(template, 36 + seed, seed) * np.float32(scale)
+        (folder / subject).mkdir(exist_ok=True)
+        np.save(folder / subject / f"{clip}.npy", moving.reshape(len(moving), -1) if flat else moving)
+        sound = small_waveform(round(len(moving) / 30 * 48_000), seed)
+        write_wav(folder / subject / f"{clip}.wav", sound, 48_000)
+        written[f"{subject}_{clip}"] = moving
+    return written

@@ -71,12 +71,12 @@ def test_a_corpus_that_never_moves_is_refused() -> None:
 
 def test_reconstruction_error_by_region_in_millimetres() -> None:
     head = fit_displacement_head(surface(), [frames(50, 1)], 1)
-    error = ReconstructionError(head)
+    error = ReconstructionError()
     moved = np.zeros((3, 64, 3), "f4")
     lip = int(head.regions["lips"][0])
     moved[1, lip] = [0.0, 0.003, 0.004]  # 5 mm in one of three frames
-    error.add(np.zeros((3, 1), "f4"), moved)
-    error.add(np.zeros((1, 1), "f4"), np.zeros((1, 64, 3), "f4"))
+    error.add(head, np.zeros((3, 1), "f4"), moved)
+    error.add(head, np.zeros((1, 1), "f4"), np.zeros((1, 64, 3), "f4"))
     assert error.max_mm["lips"] == pytest.approx(5.0)
     assert error.mean_mm["lips"] == pytest.approx(5.0 / (4 * len(head.regions["lips"])))
     assert error.mean_mm["all"] == pytest.approx(5.0 / (4 * 64))

@@ -13,20 +13,29 @@ def preprocess(
     folder: Annotated[Path, typer.Argument(help="The corpus.")],
     output: Output = Path("dataset.h5"),
     layout: Annotated[
-        str | None, typer.Option(help="arkit, vocaset or vocaset-processed; found by looking at the folder.")
+        str | None, typer.Option(help="arkit, flame, meshes, biwi, vocaset or vocaset-processed; found by looking.")
     ] = None,
     fps: Annotated[float | None, typer.Option(help="Frame rate to write; the corpus's own, for VOCASET 30.")] = None,
     lips: Annotated[
-        Path | None, typer.Option(help="Lip vertices: .txt or .npy of indices, or FLAME_masks.pkl.")
+        Path | None,
+        typer.Option("--lips", "--masks", help="Lip vertices: .txt or .npy of indices, or FLAME_masks.pkl."),
+    ] = None,
+    flame: Annotated[
+        Path | None, typer.Option(help="FLAME's own file, .pkl or .npz, for a corpus of FLAME coefficients.")
     ] = None,
     components: Annotated[int, typer.Option(help="Motion features of a corpus of meshes.", min=1)] = 64,
     drop_vertices: Annotated[bool, typer.Option("--drop-vertices", help="Keep no exact vertices.")] = False,
+    scale: Annotated[
+        float, typer.Option(help="Factor to metres, for a folder of meshes: 0.001 for millimetres.")
+    ] = 1.0,
+    biwi_test: Annotated[str, typer.Option(help="BIWI's test set: A (known speakers) or B (new ones).")] = "A",
     allow_mismatch: Annotated[
         bool, typer.Option("--allow-mismatch", help="Go on where sound and motion differ by 100 ms or more.")
     ] = False,
     jobs: Jobs = 0,
     seed: Seed = 0,
     force: Force = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what an interrupted run left.")] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -44,11 +53,15 @@ def preprocess(
         layout=layout,
         fps=fps,
         lips=lips,
+        flame=flame,
         components=components,
         drop_vertices=drop_vertices,
         allow_mismatch=allow_mismatch,
         jobs=jobs,
         force=force,
+        resume=resume,
+        scale=scale,
+        biwi_test=biwi_test,
         seed=seed,
         progress=console.progress(quiet=quiet),
     )
@@ -68,7 +81,15 @@ def preprocess(
             result[split] = f"{summary.clips[split]} clips of {len(names)} subjects" + (f": {listed}" if names else "")
         if summary.explained_variance is not None:
             result["explained"] = f"{100 * summary.explained_variance:.2f} % of all squared displacement"
+            unit, digits = ("mm", 3) if summary.units == "m" else ("units", 6)
             for region, (mean, largest) in summary.reconstruction_mm.items():
-                result[f"{region} error"] = f"{mean:.3f} mm mean, {largest:.3f} mm at most"
+                result[f"{region} error"] = f"{mean:.{digits}f} {unit} mean, {largest:.{digits}f} {unit} at most"
+        if summary.lag_ms is not None and summary.lag_correlation is not None:
+            late = f"lips {abs(summary.lag_ms):.0f} ms {'after' if summary.lag_ms > 0 else 'before'} the sound"
+            result["lag"] = f"{late}, by correlation of lip opening with loudness ({summary.lag_correlation:.2f})"
+        frames, megabytes = summary.num_frames / summary.seconds, summary.megabytes / summary.seconds
+        result["speed"] = f"{frames:.0f} frames/s, {megabytes:.1f} MB/s written, in {summary.seconds:.1f} s"
+        if summary.num_resumed:
+            result["resumed"] = f"{summary.num_resumed} clips were finished already"
         console.print_result(result)
     console.report_failures(summary.failures, summary.num_clips + len(summary.failures), "recordings")
