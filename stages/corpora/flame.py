@@ -51,6 +51,8 @@ _POSES: dict[int, tuple[str, ...]] = {
 _PLAIN_COLUMNS = (53, 103)
 # Half a turn and a little: no joint of a face turns further, and degrees do.
 _MAX_ANGLE = 3.5
+# People look at the camera on the whole: a mean rotation beyond this comes from another frame of reference.
+_TURNED_AWAY = 1.5
 _COMMON_FPS = (24.0, 25.0, 30 / 1.001, 30.0, 50.0, 60.0)
 
 
@@ -91,7 +93,11 @@ def read_flame(
     lips_folder = folder if (folder / "FLAME_masks.pkl").exists() else flame_path.parent
     lips = read_lips(lips_folder, lips_path, len(model.template))
     pairs, problems = find_pairs(folder, (".npz", ".npy"))
+    own = {path.resolve().with_suffix("") for path in (flame_path, lips_path) if path is not None}
+    # FLAME's file is no clip, should it lie in the corpus.
+    problems = [problem for problem in problems if (folder / problem.item).resolve() not in own]
     usable: list[Pair] = []
+    turned: set[str] = set()
     joints: set[str] = set()
     shapes: dict[str, list[tuple[int, NDArray[np.float32]]]] = {}
     num_expressions = 0
@@ -104,6 +110,8 @@ def read_flame(
             continue
         usable.append(pair)
         joints |= found.rotations.keys()
+        if "head" in found.rotations and np.linalg.norm(found.rotations["head"].mean(axis=0)) > _TURNED_AWAY:
+            turned.add(pair.subject)
         num_expressions = max(num_expressions, found.expression.shape[1])
         if found.shape is not None:
             shapes.setdefault(pair.subject, []).append((len(found.expression), found.shape))
@@ -113,7 +121,7 @@ def read_flame(
         for pair in usable
     ]
     templates = {subject: model.face_of(_mean_shape(each)) for subject, each in shapes.items()}
-    return Corpus("flame", head, None, recordings, templates, problems, _remarks(recordings, shapes))
+    return Corpus("flame", head, None, recordings, templates, problems, _remarks(recordings, set(shapes), turned))
 
 
 def read_coefficients(path: Path) -> Coefficients:
@@ -243,12 +251,20 @@ def _mean_shape(shapes: list[tuple[int, NDArray[np.float32]]]) -> NDArray[np.flo
     return np.stack(padded).sum(axis=0, dtype=np.float64).astype(np.float32)
 
 
-def _remarks(recordings: list[Recording], shapes: dict[str, list[tuple[int, NDArray[np.float32]]]]) -> list[str]:
-    without = sorted({recording.subject for recording in recordings} - shapes.keys())
-    if not without:
-        return []
-    listed = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
-    return [f"no shape coefficients of {listed}: FLAME's mean face stands for them"]
+def _remarks(recordings: list[Recording], shaped: set[str], turned: set[str]) -> list[str]:
+    remarks = []
+    if without := {recording.subject for recording in recordings} - shaped:
+        remarks.append(f"no shape coefficients of {_listed(without)}: FLAME's mean face stands for them")
+    if turned:
+        remarks.append(
+            f"the head of {_listed(turned)} looks away from +Z on the whole, as in some trackers' camera frames: turn these "
+            f"rotations to +Y up and +Z out of the face, or leave them out of the files"
+        )
+    return remarks
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _read_recording(pair: Pair, features: tuple[str, ...], fps: float | None) -> RawClip:

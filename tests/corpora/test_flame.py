@@ -230,6 +230,23 @@ def test_the_flame_file_and_the_lips_are_asked_for(tmp_path: Path, flame: Path) 
     assert len(read(tmp_path / "c", flame).recordings) == 3
 
 
+def test_the_flame_file_may_lie_in_the_corpus(tmp_path: Path) -> None:
+    write_flame_corpus(tmp_path / "c")
+    write_flame(tmp_path / "c" / "flame.npz", "2023.npz")
+    write_masks(tmp_path / "c" / "FLAME_masks.pkl")
+    corpus = read(tmp_path / "c", tmp_path / "c" / "flame.npz")
+    assert (len(corpus.recordings), corpus.problems, corpus.remarks) == (3, [], [])
+
+
+def test_heads_in_a_cameras_frame_are_remarked_on(tmp_path: Path, flame: Path) -> None:
+    upside_down = HEAD + np.array([3.1, 0, 0], "f4")
+    write_coefficients(
+        tmp_path / "c" / "ann" / "a", {"exp": EXPRESSION, "pose": joined(upside_down, JAW), "shape": SHAPE}, T / 25
+    )
+    (remark,) = read(tmp_path / "c", flame, fps=25).remarks
+    assert remark.startswith("the head of ann looks away from +Z")
+
+
 def test_a_dictionary_is_wanted(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([1, "b"], dtype=object))
     with pytest.raises(ThunderError, match=r"an array \(2,\), wanted"):

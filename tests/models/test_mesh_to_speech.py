@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from stages.artifacts.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from stages.artifacts.head_record import HeadRecord
 from stages.heads.head import build_head
 from stages.models.mesh_to_speech import (
     MelInput,
@@ -23,14 +24,15 @@ from stages.models.mesh_to_speech import (
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 from tests.builders import small_head, small_motion
+from tests.heads.test_flame import flame_head
 
 HEAD = small_head()
 KINDS: tuple[MelInput, ...] = ("mouth2s", "face2s", "exp2s")
 
 
-def model_of(kind: MelInput) -> MeshToSpeech:
+def model_of(kind: MelInput, head: HeadRecord = HEAD) -> MeshToSpeech:
     torch.manual_seed(0)
-    size, indices = visible_size(HEAD, kind)
+    size, indices = visible_size(head, kind)
     model = MeshToSpeech(
         MeshToSpeechConfig(
             input=kind, input_size=size, dim=16, num_layers=1, num_heads=2, kernel=5, num_units=8, speaker_dim=8
@@ -65,6 +67,19 @@ def test_nodding_is_not_heard(kind: MelInput) -> None:
         model(look_at(model, head, motion), 25, 80), model(look_at(model, head, nodding), 25, 80), strict=True
     ):
         assert torch.equal(quiet, nods)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_a_flame_head_the_jaw_is_seen_and_the_neck_is_not(kind: MelInput) -> None:
+    record = flame_head(("jaw", "neck", "head"))
+    model, head = model_of(kind, record), build_head(record)
+    motion = 0.1 * torch.randn(1, 5, len(record.features))
+    visible = look_at(model, head, motion)
+    assert (look_at(model, head, torch.zeros_like(motion)) == 0).all()
+    for name in ("jawX", "exp001", "neckX", "headZ"):
+        changed = motion.clone()
+        changed[..., record.features.index(name)] += 0.3
+        assert torch.equal(look_at(model, head, changed), visible) == (name in ("neckX", "headZ"))
 
 
 def test_gradient_reaches_what_moves_the_mouth_and_nothing_else() -> None:
