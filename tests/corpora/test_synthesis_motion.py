@@ -207,10 +207,108 @@ def test_people_blink_at_a_human_rate_with_lids_that_close():
         rates.append((shut == 1).sum() / 2)
         half = np.diff((lid > 0.5).astype(int), prepend=0)
         lengths.append((lid > 0.5).sum() / max(1, (half == 1).sum()) / FPS)
-    assert 10 <= np.mean(rates) <= 26
+    assert 14 <= np.mean(rates) <= 30  # 17 at rest, 26 in conversation
     assert min(rates) >= 4
     assert max(rates) <= 45
     assert 0.06 <= np.mean(lengths) <= 0.25
+
+
+def test_lips_are_pressed_most_just_before_a_stop_is_released():
+    phones = phones_of(("AA1", 0.2), ("B", 0.12), ("AA1", 0.2))
+    motion, times = mouth_of(phones, 200.0), np.arange(int(phones.boundaries_s[-1] * 200)) / 200
+    press = curve(motion, "mouthPressLeft")
+    release_s = phones.boundaries_s[3] - 0.014
+    assert release_s - 0.045 <= times[press.argmax()] <= release_s - 0.01
+    assert press.max() > 1.5 * press[int((phones.boundaries_s[2] + 0.02) * 200)] > 0
+    nasal = mouth_of(phones_of(("AA1", 0.2), ("M", 0.12), ("AA1", 0.2)), 200.0)
+    assert curve(nasal, "mouthPressLeft").max() < 0.7 * press.max()
+
+
+def test_jaw_and_lips_share_an_opening():
+    phones = phones_of(("T", 0.1), ("AA1", 0.25), ("T", 0.1))
+    jaw, lips = (mouth_of(phones, style=MouthStyle(lip_share=share)) for share in (-0.9, 0.9))
+    assert curve(jaw, "jawOpen").max() > 1.15 * curve(lips, "jawOpen").max()
+    assert curve(lips, "mouthLowerDownLeft").max() > 1.8 * curve(jaw, "mouthLowerDownLeft").max()
+    # In jaw units of gap, as people reach the same opening in either way.
+    assert gap(lips).max() == pytest.approx(gap(jaw).max(), rel=0.2)
+
+
+def test_effort_may_change_along_an_utterance():
+    phones = phones_of(("T", 0.1), ("AA1", 0.25), ("T", 0.1), ("AA1", 0.25), ("T", 0.1))
+    num_frames = int(phones.boundaries_s[-1] * FPS)
+    effort = np.linspace(1.3, 0.7, num_frames)
+    even, falling = mouth_of(phones), mouth_of(phones, effort=effort)
+    np.testing.assert_allclose(curve(falling, "jawOpen"), curve(even, "jawOpen") * effort, atol=0.005)
+    clip = perform("Bob moved my map. Papa may buy a boat.", draw_person(0, 0), (0, 0), FPS)
+    assert gap(clip.motion)[:4].max() < 0.02
+
+
+def test_a_smile_widens_vowels_and_an_emotion_comes_and_goes():
+    phones = phones_of(*[("AE1", 0.3), ("M", 0.08)] * 20, lead_s=0.5, tail_s=0.5)
+    mouth, spread, courses = mouth_of(phones), [], []
+    for k in range(12):
+        style = draw_face_style(np.random.default_rng(k))
+        happy, plain = (
+            express(mouth, phones, style, FPS, np.random.default_rng(k), emotion=emotion, intensity=intensity)
+            for emotion, intensity in (("happy", 1.0), ("neutral", 0.0))
+        )
+        smile = curve(happy, "mouthSmileLeft") - curve(plain, "mouthSmileLeft")
+        spread.append(np.percentile(smile[curve(mouth, "jawOpen") > 0.2], 90))
+        courses.append(smile)
+    assert np.mean(spread) > 0.3
+    starts = [course[:5].mean() < 0.3 * course.max() for course in courses]
+    ends = [course[-5:].mean() < 0.3 * course.max() for course in courses]
+    assert 2 <= sum(starts) <= 12
+    assert sum(ends) >= 1
+
+
+def test_brows_nods_and_blinks_go_with_stress_and_pauses_on_average_only():
+    """Averaged over many takes the events show where speech invites them; no single take can be read off the sound."""
+    timed = [(label, s) for _ in range(10) for label, s in (("AA1", 0.2), ("T", 0.6), (SILENCE, 0.5), ("AH0", 0.7))]
+    phones = phones_of(*timed)
+    mouth = np.zeros((int(phones.boundaries_s[-1] * FPS), len(ARKIT_CURVES)), np.float32)
+    times, takes = np.arange(len(mouth)) / FPS, []
+    for k in range(80):
+        style = draw_face_style(np.random.default_rng(k))
+        takes.append(express(mouth, phones, style, FPS, np.random.default_rng(k)))
+    starts = phones.boundaries_s[:-1]
+    stressed = [start for start, label in zip(starts, phones.labels, strict=True) if label == "AA1"]
+    pauses = [start for start, label in zip(starts, phones.labels, strict=True) if label == SILENCE][1:-1]
+
+    def after(name, moments, from_s, to_s):
+        inside = np.any([(times >= m + from_s) & (times < m + to_s) for m in moments], axis=0)
+        return float(np.mean([curve(take, name)[inside] for take in takes]))
+
+    assert after("browInnerUp", stressed, 0.0, 0.2) > 1.5 * after("browInnerUp", stressed, 0.9, 1.3)
+    assert after("headPitch", stressed, 0.1, 0.25) > np.radians(0.4) + after("headPitch", stressed, 1.2, 1.6)
+    assert after("headPitch", pauses, 0.1, 0.25) < after("headPitch", pauses, -0.4, -0.2)  # the breath lifts the head
+    shut = [np.diff((curve(take, "eyeBlinkLeft") > 0.6).astype(int), prepend=0) == 1 for take in takes]
+    at_pause = np.any([(times >= m) & (times < m + 0.25) for m in pauses], axis=0)
+    assert np.mean([s[at_pause].mean() for s in shut]) > 1.5 * np.mean([s[~at_pause].mean() for s in shut])
+    first = np.array([curve(take, "browInnerUp") for take in takes])
+    assert np.abs(np.corrcoef(first)[0, 1:]).mean() < 0.5
+
+
+def test_eyes_jump_as_fast_as_eyes_do():
+    phones = TimedPhones((SILENCE,), np.array([0.0, 40.0]))
+    still = np.zeros((40 * 500, len(ARKIT_CURVES)), np.float32)
+    lengths_s, sizes, per_second = [], [], []
+    for k in range(6):
+        motion = express(still, phones, draw_face_style(np.random.default_rng(k)), 500.0, np.random.default_rng(k))
+        yaw = 35 * (curve(motion, "eyeLookOutLeft") - curve(motion, "eyeLookInLeft")) + 0.7 * np.degrees(
+            curve(motion, "headYaw")
+        )
+        moving = np.abs(np.diff(yaw)) * 500 > 20  # degrees a second
+        edges = np.flatnonzero(np.diff(moving.astype(int), prepend=0, append=0))
+        for begin, end in edges.reshape(-1, 2):
+            lengths_s.append((end - begin) / 500)
+            sizes.append(abs(yaw[end] - yaw[begin]))
+        per_second.append(len(edges) / 2 / 40)
+    assert 0.5 <= np.mean(per_second) <= 3
+    assert max(lengths_s) < 0.1
+    large = np.array(sizes) > 5
+    assert large.sum() > 5
+    assert np.all(np.array(lengths_s)[large] >= 0.021 + 0.0022 * np.array(sizes)[large] - 0.005)
 
 
 def test_the_face_is_seeded_apart_from_the_speech():

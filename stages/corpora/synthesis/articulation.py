@@ -12,6 +12,15 @@ to part: /t d n l/ hardly pull on the lips, so that rounding passes through them
 (anticipation of 100 to 200 ms, as in S. E. G. Öhman, "Coarticulation in VCV utterances", 1966); silence pulls late and
 strongly, so that the mouth opens shortly before speech and closes shortly after it.
 
+What else of speech is here, and from where: effort rises and falls along an utterance, between clear and casual speech
+(B. Lindblom, "Explaining phonetic variation: a sketch of the H&H theory", 1990); stressed vowels open more than unstressed
+ones (W. V. Summers, "Effects of stress and final-consonant voicing on vowel production", 1987);
+jaw and lips share an opening, and a person who moves the jaw less moves the lips more (V. L. Gracco and J. H. Abbs, "Variant
+and invariant characteristics of speech movements", 1986); the lips go on being pressed together through a stop, most just
+before it is released, because they were aimed beyond each other (A. Löfqvist and V. L. Gracco, "Lip and jaw kinematics in
+bilabial stop consonant production", 1997). The tongue's tip shows in /TH DH/ alone: for /L/ it stays behind the teeth,
+where no curve of ARKit could put it.
+
 Targets that must be met whatever the neighbours - lips closed in /p b m/, lower lip at the teeth in /f v/, mouth shut in
 pauses - are not blended but imposed by envelopes with a plateau. Amplitudes are those of conversation on a head whose
 jaw at 1 opens the lips by about 33 mm.
@@ -112,6 +121,7 @@ class MouthStyle:
         press: how firmly the lips are pressed in /p b m/, 0..1.
         asymmetry: -1..1, positive opens and spreads the subject's left more.
         smile, lateral, jaw_forward: resting bias of these curves.
+        lip_share: -1..1, positive opens the mouth with the lips more and with the jaw less.
     """
 
     jaw: float = 1.0
@@ -126,6 +136,7 @@ class MouthStyle:
     smile: float = 0.0
     lateral: float = 0.0
     jaw_forward: float = 0.0
+    lip_share: float = 0.0
 
 
 def draw_mouth_style(rng: np.random.Generator) -> MouthStyle:
@@ -144,11 +155,17 @@ def draw_mouth_style(rng: np.random.Generator) -> MouthStyle:
         smile=float(np.clip(rng.normal(0.02, 0.02), 0.0, 0.06)),
         lateral=float(np.clip(rng.normal(0.0, 0.015), -0.04, 0.04)),
         jaw_forward=float(np.clip(rng.normal(0.01, 0.01), 0.0, 0.04)),
+        lip_share=float(np.clip(rng.normal(0.0, 0.4), -0.9, 0.9)),
     )
 
 
 def articulate(
-    phones: TimedPhones, style: MouthStyle, num_frames: int, fps: float, *, effort: float = 1.0
+    phones: TimedPhones,
+    style: MouthStyle,
+    num_frames: int,
+    fps: float,
+    *,
+    effort: float | NDArray[np.float64] = 1.0,
 ) -> NDArray[np.float32]:
     """Mouth curves of an utterance.
 
@@ -157,7 +174,8 @@ def articulate(
         style: the speaker's.
         num_frames: T; frame t stands at t / fps seconds.
         fps: frames per second.
-        effort: gain of all opening and shaping, 1 for conversation, above for clear, below for casual speech.
+        effort: gain of all opening and shaping, 1 for conversation, above for clear, below for casual speech; one
+            number, or (T,).
 
     Returns:
         (T, 52) in 0..1, columns as in `ARKIT_CURVES`; those of eyes, brows and head are 0.
@@ -165,9 +183,11 @@ def articulate(
     grid_s = np.arange(int(num_frames / fps * GRID_HZ) + 2) / GRID_HZ
     parts = _smoothed(_blended(phones, style, grid_s))
     closure = _closure(phones, grid_s, fps)
+    pressed = closure * (0.55 + 0.45 * _release(phones, grid_s))
     teeth = _teeth(phones, grid_s)
     pause = _pause(phones, grid_s)
-    curves = _as_curves(parts, closure, teeth * (1 - closure), pause, style=style, effort=effort)
+    along = np.interp(grid_s * fps, np.arange(num_frames), np.broadcast_to(effort, num_frames))
+    curves = _as_curves(parts, closure, teeth * (1 - closure), pause, pressed=pressed, style=style, effort=along)
     at = np.arange(num_frames) / fps * GRID_HZ
     below = at.astype(int)
     fraction = (at - below)[:, None]
@@ -245,6 +265,14 @@ def _closure(phones: TimedPhones, grid_s: NDArray[np.float64], fps: float) -> ND
     return _envelope(grid_s, start - missing, end + missing, _CLOSURE_RAMP_S)
 
 
+def _release(phones: TimedPhones, grid_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(G,): 1 where the lips are pressed together most, about 25 ms before /p b/ are released; /m/ has no such moment."""
+    ends = [
+        phones.boundaries_s[k + 1] - _BURST_S[label] for k, label in enumerate(phones.labels) if label in ("P", "B")
+    ]
+    return _envelope(grid_s, np.array(ends) - 0.035, np.array(ends) - 0.015, 0.05)
+
+
 def _teeth(phones: TimedPhones, grid_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far the lower lip is at the upper teeth, in /f v/."""
     chosen = [k for k, label in enumerate(phones.labels) if label in ("F", "V")]
@@ -271,19 +299,21 @@ def _as_curves(
     teeth: NDArray[np.float64],
     pause: NDArray[np.float64],
     *,
+    pressed: NDArray[np.float64],
     style: MouthStyle,
-    effort: float,
+    effort: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     jaw, pucker, funnel, spread, lower, upper, tongue = parts.T
     awake = 1 - pause
-    jaw = jaw * style.jaw * effort * awake
+    # On the embedded head a tenth of the jaw's opening is about as much as two fifths of the lips' parting.
+    jaw = jaw * style.jaw * (1 - 0.1 * style.lip_share) * effort * awake
     pucker = pucker * style.rounding * effort * awake
     funnel = funnel * style.rounding * effort * awake
     spread = spread * style.spreading * awake
     part = (1 - closure) * awake
-    lower = lower * style.lower_lip * effort * part
-    upper = upper * style.upper_lip * effort * part
-    teeth, closure = teeth * awake, closure * awake
+    lower = lower * style.lower_lip * (1 + 0.4 * style.lip_share) * effort * part
+    upper = upper * style.upper_lip * (1 + 0.4 * style.lip_share) * effort * part
+    teeth, closure, press = teeth * awake, closure * awake, style.press * pressed * awake
     left, right = 1 + style.asymmetry, 1 - style.asymmetry
     curves = np.zeros((len(jaw), len(ARKIT_CURVES)))
     column = {name: curves[:, k] for k, name in enumerate(ARKIT_CURVES)}
@@ -293,10 +323,10 @@ def _as_curves(
     column["mouthClose"][:] = jaw * np.maximum(closure, 0.75 * teeth)
     column["mouthPucker"][:] = pucker
     column["mouthFunnel"][:] = funnel * (1 - 0.9 * closure)
-    column["mouthRollLower"][:] = 0.55 * teeth + 0.25 * style.press * closure
-    column["mouthRollUpper"][:] = 0.22 * style.press * closure
-    column["mouthShrugLower"][:] = 0.16 * teeth + 0.15 * style.press * closure
-    column["cheekPuff"][:] = 0.08 * style.press * closure
+    column["mouthRollLower"][:] = 0.55 * teeth + 0.25 * press
+    column["mouthRollUpper"][:] = 0.22 * press
+    column["mouthShrugLower"][:] = 0.16 * teeth + 0.15 * press
+    column["cheekPuff"][:] = 0.08 * press
     column["tongueOut"][:] = tongue * part
     column["jawForward"][:] = style.jaw_forward + 0.10 * funnel + 0.03 * teeth
     column["mouthLeft"][:] = max(style.lateral, 0) + max(style.asymmetry, 0) * 0.2 * jaw
@@ -307,7 +337,7 @@ def _as_curves(
         column["mouthSmile" + side][:] = (0.42 * spread + style.smile) * gain
         column["mouthStretch" + side][:] = 0.40 * spread * gain
         column["mouthDimple" + side][:] = 0.16 * spread * gain
-        column["mouthPress" + side][:] = style.press * closure * gain
+        column["mouthPress" + side][:] = press * gain
         column["mouthLowerDown" + side][:] = lower * (1 - 0.95 * teeth) * gain
         column["mouthUpperUp" + side][:] = np.maximum(upper, 0.2 * teeth * style.upper_lip) * gain * part
         column["noseSneer" + side][:] = 0.06 * upper * gain

@@ -87,9 +87,21 @@ def perform(
         clean[at : at + len(speech)] = speech
         at += len(speech)
     phones = between_silences([phones for _, phones in sentences], (silences / SAMPLE_RATE_HZ).tolist())
-    mouth = articulate(
-        phones, person.mouth, num_frames, fps, effort=float(np.clip(of_mouth.normal(1.0, 0.08), 0.8, 1.2))
-    )
-    motion = express(mouth, phones, person.face, fps, of_face, emotion=emotion, intensity=intensity)
     pauses_s = phones.spans(SILENCE, at_least_s=0.25)
+    effort = _effort(num_frames, fps, pauses_s, of_mouth)
+    mouth = articulate(phones, person.mouth, num_frames, fps, effort=effort)
+    motion = express(mouth, phones, person.face, fps, of_face, emotion=emotion, intensity=intensity)
     return Performance(record(clean, pauses_s, person.setup, of_sound), phones, motion, fps)
+
+
+def _effort(
+    num_frames: int, fps: float, pauses_s: list[tuple[float, float]], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(T,) in 0.72..1.28: how clearly this clip is spoken, falling along each phrase and wandering on the way."""
+    of_clip = np.clip(rng.normal(1.0, 0.08), 0.8, 1.2)
+    times = np.arange(num_frames) / fps
+    ends = np.array([end for _, end in pauses_s] + [0.0])
+    since_s = (times[:, None] - np.where(ends[None] <= times[:, None], ends[None], -np.inf)).min(axis=1)
+    hz, phase = rng.uniform(0.15, 0.7, 3), rng.uniform(0, 2 * np.pi, 3)
+    wander = np.sin(2 * np.pi * times[:, None] * hz + phase).mean(axis=1)
+    return np.clip(of_clip * (1.05 - 0.05 * np.minimum(since_s, 2.0)) * (1 + 0.12 * wander), 0.72, 1.28)
