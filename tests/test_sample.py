@@ -160,7 +160,8 @@ def test_options_are_checked_against_the_model() -> None:
     refused("speech.wav", "--emotion", "bored", says="knows no emotion 'bored'; it knows happy, neutral")
     refused("speech.wav", "--subject", "bob", says="knows no subject 'bob'; it knows s0, s1")
     refused("speech.wav", "--n", "0", says="--n wanted 1 to 10000 takes, found 0")
-    refused("speech.wav", "--guidance", "nan", says="--guidance wanted 0 to 100, found nan")
+    refused("speech.wav", "--guidance=-1", says="--guidance wanted 0 to 100, found -1")
+    refused("speech.wav", "--guidance", "nan", says="guidance: Input should be a finite number, found nan")
     refused("speech.wav", "--intensity", "2", says="--intensity wanted 0 to 1, found 2")
     assert run("speech.wav", "--emotion", "happy", "--subject", "s0", "--guidance", "2", "--intensity", "0.5")[0] == 0
 
