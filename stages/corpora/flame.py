@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from stages.artifacts.clips import SAMPLE_RATE_HZ
 from stages.audio.waveform import load_waveform
+from stages.corpora.checks import open_mouths
 from stages.corpora.corpus import Corpus, RawClip, Recording
 from stages.corpora.flame_model import WHERE_FLAME_COMES_FROM, FlameModel, read_flame_model
 from stages.corpora.numpy_files import npy_shape, read_npy, read_npz
@@ -121,7 +122,8 @@ def read_flame(
         for pair in usable
     ]
     templates = {subject: model.face_of(_mean_shape(each)) for subject, each in shapes.items()}
-    return Corpus("flame", head, None, recordings, templates, problems, _remarks(recordings, set(shapes), turned))
+    remarks = [*_remarks(recordings, set(shapes), turned), *open_mouths(head, templates)]
+    return Corpus("flame", head, None, recordings, templates, problems, remarks)
 
 
 def read_coefficients(path: Path) -> Coefficients:

@@ -14,10 +14,18 @@ _FLOOR = 1e-3  # of full scale: what is quieter is no speech
 
 
 def lip_opening(head: HeadRecord, motion: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """How far the lips are apart (T,), but for a constant, by the head's linear shapes; None for heads without such."""
+    """How far the lips are apart (T,), but for a constant, by the head's linear shapes or FLAME's jaw; None without such."""
     basis = head.arrays.get("basis")
-    if basis is None or head.kind not in ("blendshape", "displacement"):
+    if basis is None:
         return None
+    if head.kind == "flame":
+        import torch
+
+        from stages.heads.head import build_head  # Imports torch, which reading processes do without.
+
+        lips = torch.tensor([head.landmarks["lip_top"], head.landmarks["lip_bottom"]])
+        places = build_head(head).vertices(torch.from_numpy(motion), indices=lips, pose=False)  # (T, 2, 3)
+        return (places[:, 0, 1] - places[:, 1, 1]).numpy()
     apart = basis[:, head.landmarks["lip_top"], 1] - basis[:, head.landmarks["lip_bottom"], 1]  # (K,)
     return motion[:, : len(apart)] @ apart
 

@@ -273,6 +273,15 @@ def test_preprocess_writes_a_dataset_that_plays_like_the_reference(tmp_path: Pat
     np.testing.assert_allclose(found.numpy(), reference(head, clip.motion[:3], template), atol=5e-7)
 
 
+def test_the_lag_of_the_jaw_behind_the_sound_is_measured(tmp_path: Path, flame: Path) -> None:
+    time = np.arange(75)[:, None] / 25 - 0.08
+    opening = 0.15 - 0.15 * np.cos(2 * np.pi * 4 * time)  # the loudness of `small_waveform`, 80 ms late
+    jaw = np.pad(opening, ((0, 0), (0, 2))).astype("f4")
+    write_coefficients(tmp_path / "c" / "a", {"exp": np.zeros((75, 50)), "jaw": jaw}, 3.0)
+    summary = preprocess(tmp_path / "c", tmp_path / "dataset.h5", flame=flame, fps=25, jobs=1)
+    assert summary.lag_ms == pytest.approx(80, abs=20)
+
+
 def test_a_corpus_without_one_good_clip_writes_nothing(tmp_path: Path, flame: Path) -> None:
     write_coefficients(tmp_path / "c" / "ann" / "bad", {"jaw": JAW}, 1.2)
     with pytest.raises(ThunderError, match=r"nothing to write.*no expression in it"):
