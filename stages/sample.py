@@ -38,16 +38,17 @@ class SampleConfig(Config):
 
     Attributes:
         takes: N, how many of each input.
-        steps: calls of the denoiser a window; more are slower and a little finer.
-        guidance: 1 takes the model's word; more exaggerates what speech and style change, at twice the cost.
+        steps: calls of the denoiser a window. On validation speakers 5 to 25 gave equally accurate lips.
+        guidance: 1 takes the model's word; more exaggerates what speech and style change, at twice the cost. On
+            validation speakers 2 closed more lips on /p b m/ than 1 and came nearer the true ones; above, they overshoot.
         emotion: one that the model knows; None leaves it free, so that takes differ in it.
         intensity: of the emotion, 0 to 1.
         subject: whose style, one that the model knows; None leaves it free.
     """
 
     takes: int = 5
-    steps: int = 10
-    guidance: float = 1.0
+    steps: int = 8
+    guidance: float = 2.0
     emotion: str | None = None
     intensity: float = 1.0
     subject: str | None = None

@@ -24,7 +24,7 @@ from stages.diffusion.long_motion import SamplingOptions, sample_long_motion
 from stages.heads.head import build_head, embedded_head
 from stages.models.motion_denoiser import load_motion_denoiser
 from stages.runtime.assets import asset_path
-from stages.sample import find_model
+from stages.sample import SampleConfig, find_model
 
 THUNDER = [sys.executable, "-m", "thunder_cli"]
 REPEATS = 3
@@ -84,7 +84,8 @@ def _reference() -> None:
 
 def _sample(denoiser: torch.nn.Module, waveform: torch.Tensor, takes: int) -> None:
     frames = round(len(waveform) / SAMPLE_RATE_HZ * denoiser.config.fps)
-    sample_long_motion(denoiser, long_log_mel(waveform), frames, list(range(takes)), SamplingOptions())
+    options = SamplingOptions(num_steps=SampleConfig().steps, guidance=SampleConfig().guidance)
+    sample_long_motion(denoiser, long_log_mel(waveform), frames, list(range(takes)), options)
 
 
 def _run(*arguments: str) -> None:

@@ -23,8 +23,10 @@ def sample(
     emotion: Annotated[str | None, typer.Option("--emotion", help="One the model knows; free if not given.")] = None,
     intensity: Annotated[float | None, typer.Option("--intensity", help="Of the emotion, 0 to 1.")] = None,
     subject: Annotated[str | None, typer.Option("--subject", help="Whose style; free if not given.")] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Denoising steps a window.")] = None,
-    guidance: Annotated[float | None, typer.Option("--guidance", help="1 as trained; more exaggerates.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Denoising steps a window.  [default: 8]")] = None,
+    guidance: Annotated[
+        float | None, typer.Option("--guidance", help="1 as trained; more follows speech harder.  [default: 2]")
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     config: ConfigFile = None,
