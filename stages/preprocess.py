@@ -30,7 +30,7 @@ from stages.runtime.provenance import Provenance, hash_inputs
 # Starting processes takes seconds: not worth it for fewer recordings than this.
 _FEW_RECORDINGS = 64
 # Frames that the basis of a displacement head is fitted to; faces change little from one frame to the next.
-_MAX_FRAMES_TO_FIT = 6_000
+_MAX_FRAMES_TO_FIT = 3_000
 _FIT_BLOCK_FRAMES = 128
 # Vertices in memory at a time, in each process: small enough for a processor's cache to be of some use.
 _BLOCK_BYTES = 1 << 22

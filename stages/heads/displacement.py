@@ -17,7 +17,7 @@ from stages.runtime.errors import ThunderError
 
 # Components kept beyond the wanted ones while frames come in, so that what a block adds is not lost at the margin.
 _SPARE_COMPONENTS = 32
-_BLOCK_FRAMES = 256
+_BLOCK_FRAMES = 128
 # Directions this much weaker than the first are rounding errors of float32 corpora.
 _RELATIVE_FLOOR = 1e-6
 

@@ -86,7 +86,8 @@ def preprocess(
                 result[f"{region} error"] = f"{mean:.{digits}f} {unit} mean, {largest:.{digits}f} {unit} at most"
         if summary.lag_ms is not None and summary.lag_correlation is not None:
             late = f"lips {abs(summary.lag_ms):.0f} ms {'after' if summary.lag_ms > 0 else 'before'} the sound"
-            result["lag"] = f"{late}, by correlation of lip opening with loudness ({summary.lag_correlation:.2f})"
+            found = f"{late}, by correlation of lip opening with loudness ({summary.lag_correlation:.2f})"
+            result["lag"] = found if summary.lag_correlation > 0.1 else "not clear: lips hardly open with loudness"
         frames, megabytes = summary.num_frames / summary.seconds, summary.megabytes / summary.seconds
         result["speed"] = f"{frames:.0f} frames/s, {megabytes:.1f} MB/s written, in {summary.seconds:.1f} s"
         if summary.num_resumed:
