@@ -66,6 +66,28 @@ def test_one_seed_one_corpus_whatever_the_number_of_processes(corpus, tmp_path):
     assert not [name for name in shared if name.endswith((".wav", ".csv", ".txt"))]
 
 
+def test_the_recipe_names_engines_versions_and_speakers(tmp_path):
+    synthesize(tmp_path / "corpus", num_clips=4, num_subjects=4, seed=1, languages=("en", "de"))
+    recipe = json.loads((tmp_path / "corpus" / "synthesis.json").read_text())
+    assert recipe["engines"].keys() == {"espeak"}
+    assert recipe["engines"]["espeak"][0].isdigit()
+    assert recipe["languages"] == ["en", "de"]
+    assert [recipe["speakers"][f"s{k:03d}"]["language"][:2] for k in range(4)] == ["en", "de", "en", "de"]
+    spoken = [json.loads((tmp_path / "corpus" / f"s{k:03d}" / "0000.json").read_text())["language"] for k in range(4)]
+    assert spoken == [recipe["speakers"][f"s{k:03d}"]["language"] for k in range(4)]
+    # Adding a language leaves the others' sentences as they were.
+    synthesize(tmp_path / "english", num_clips=1, num_subjects=1, seed=1)
+    first = [tmp_path / name / "s000" / "0000.txt" for name in ("corpus", "english")]
+    assert first[0].read_text() == first[1].read_text()
+
+
+def test_an_unknown_engine_or_language_makes_nothing(tmp_path):
+    for options in ({"engines": ("whisper",)}, {"languages": ("tlh",)}):
+        with pytest.raises(ThunderError, match="wanted some of espeak, flite, festival and of en, de, es, fr, it"):
+            synthesize(tmp_path / "corpus", num_clips=1, **options)
+    assert not list(tmp_path.iterdir())
+
+
 def test_hours_are_shared_among_subjects(tmp_path):
     made = synthesize(tmp_path / "corpus", hours=0.02, num_subjects=4, fps=30)
     assert made.duration_s == pytest.approx(72, rel=0.35)
@@ -118,6 +140,7 @@ def test_the_command_writes_a_corpus_and_says_what(tmp_path):
     app.command("synthesize")(command)
     app.callback()(lambda: None)
     arguments = ["synthesize", str(tmp_path / "c"), "--clips", "2", "--subjects", "2", "--jobs", "1", "--json"]
+    arguments += ["--engine", "espeak", "--languages", "de, es"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["clips"] == 2

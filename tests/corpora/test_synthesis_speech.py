@@ -88,6 +88,31 @@ def test_every_sound_of_every_accent_is_known(language, accent):
     assert not unknown
 
 
+# Phones of running American English, per cent, rounded from what is commonly counted: the order of magnitude is the point.
+ENGLISH = {
+    "AH": 11.0, "T": 7.0, "N": 7.0, "IH": 6.5, "S": 4.7, "R": 4.6, "D": 4.2, "L": 4.0, "IY": 3.7, "DH": 3.4, "K": 3.1,
+    "AE": 3.1, "EH": 2.9, "M": 2.8, "Z": 2.8, "ER": 2.7, "W": 2.1, "P": 2.1, "V": 2.0, "UW": 2.0, "AY": 1.9, "EY": 1.9,
+    "AA": 1.9, "B": 1.8, "F": 1.8, "HH": 1.6, "OW": 1.5, "AO": 1.4, "NG": 1.0, "G": 0.9, "Y": 0.9, "SH": 0.8, "CH": 0.6,
+    "AW": 0.6, "JH": 0.5, "TH": 0.5, "UH": 0.5, "OY": 0.1, "ZH": 0.05,
+}  # fmt: skip
+
+
+def test_sentences_have_the_phones_of_english_and_more_of_the_visible_ones():
+    counts = dict.fromkeys(ENGLISH, 0)
+    sentences = distinct_sentences(400, np.random.default_rng(5))
+    for k in range(0, len(sentences), 20):
+        for symbol in say(" ".join(sentences[k : k + 20]), words_per_minute=300).symbols:
+            for label in arpabet(symbol):
+                if label != SILENCE:
+                    counts[base_label(label)] += 1
+    assert ENGLISH.keys() == set(VISEMES) - {SILENCE}
+    found = {label: 100 * count / sum(counts.values()) for label, count in counts.items()}
+    shared = sum(min(found[label], share) for label, share in ENGLISH.items()) / sum(ENGLISH.values())
+    assert shared > 0.85
+    assert min(found[label] / share for label, share in ENGLISH.items()) > 0.4
+    assert all(found[label] > ENGLISH[label] for label in "PBMFVW")
+
+
 def test_phone_times_cover_the_speech_without_gaps():
     spoken = say("Pat, do you hear the bubbling water?")
     phones = timed_phones(spoken.symbols, spoken.boundaries_s)
