@@ -42,7 +42,7 @@ def explained_write(path: Path) -> Iterator[None]:
                 f"{path}: {what}; nothing was left behind, free some space or choose another --output"
             ) from error
         # What cannot be opened may as well be an input that is read while the output is being written.
-        is_output = error.filename is None or Path(str(error.filename)).parent == path.parent
+        is_output = error.filename is None or Path(str(error.filename)).parent.resolve() == path.parent.resolve()
         if isinstance(error, PermissionError) and is_output:
             raise ThunderError(f"{path}: no permission to write here; choose another --output") from error
         raise

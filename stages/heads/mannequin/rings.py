@@ -31,12 +31,6 @@ def fan_faces(ring: np.ndarray, centre: int, closed: bool) -> np.ndarray:
     return np.stack([np.full(len(current), centre), current, following], 1)
 
 
-def drop_flat(faces: np.ndarray) -> np.ndarray:
-    """Faces without those that name a vertex twice."""
-    keep = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
-    return faces[keep]
-
-
 def mirror(points: np.ndarray, faces: np.ndarray, on_middle: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Makes a whole from the left half.
 
