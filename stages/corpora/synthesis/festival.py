@@ -52,6 +52,11 @@ def version() -> str:
     return run([find("festival"), "--version"]).strip().rpartition("System: ")[2]
 
 
+def facts(voice: str) -> tuple[str, float, float]:
+    """Accent, pitch in Hz and words per minute of a voice."""
+    return VOICES[voice][1:]
+
+
 def voices(language: str) -> dict[str, tuple[str, float, float]]:
     """The voices of this engine that are installed and speak a language: accent, pitch in Hz, words per minute."""
     said = _evaluate("(print (voice.list))").replace("(", " ").replace(")", " ").split()

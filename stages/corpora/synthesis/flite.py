@@ -37,6 +37,11 @@ def version() -> str:
     return found[1] if found else "unknown"
 
 
+def facts(voice: str) -> tuple[str, float, float]:
+    """Accent, pitch in Hz and words per minute of a voice."""
+    return VOICES[voice]
+
+
 def voices(language: str) -> dict[str, tuple[str, float, float]]:
     """The voices of this engine that are installed and speak a language."""
     if language != "en":

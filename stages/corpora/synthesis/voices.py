@@ -175,7 +175,7 @@ def draw_voice(rng: np.random.Generator, role: tuple[str, str, str] = ("espeak",
 
 
 def _vary_recorded_voice(rng: np.random.Generator, engine: str, language: str, name: str) -> Voice:
-    accent, _, natural_words_per_minute = _PROGRAMS[engine].voices(language)[name]
+    accent, _, natural_words_per_minute = _PROGRAMS[engine].facts(name)
     speed_up = float(np.clip(np.exp(rng.normal(0.02, 0.07)), 0.86, 1.2))
     return Voice(
         accent=accent,
