@@ -1,4 +1,5 @@
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import soundfile
 
 from stages.artifacts.clips import Phone
+from stages.audio.ffmpeg_binary import find_ffmpeg
 from stages.audio.waveform import to_int16, write_wav
 from stages.corpora.arkit import read_arkit
 from stages.corpora.corpus import Corpus, Recording
@@ -133,3 +135,29 @@ def test_content_that_cannot_be_used_says_which_file(tmp_path: Path) -> None:
     (tmp_path / "ann" / "a.phones.json").write_text('{"a": 1}')
     with pytest.raises(ThunderError, match=r"a\.phones\.json"):
         recording.read()
+
+
+def test_the_recording_s_video_is_the_sound(tmp_path: Path) -> None:
+    motion = write_recording(tmp_path / "ann", "take", num_frames=72, fps=59.94)
+    wav, film = tmp_path / "ann" / "take.wav", tmp_path / "ann" / "take.mov"
+    command = [find_ffmpeg(), "-loglevel", "error", "-f", "lavfi", "-i", "color=c=gray:s=64x64:r=30", "-i", str(wav)]
+    subprocess.run([*command, "-shortest", "-c:v", "mpeg4", "-c:a", "aac", str(film)], check=True)
+    before = read(tmp_path).recordings[0].read()
+    wav.unlink()
+    (recording,) = read(tmp_path).recordings
+    clip = recording.read()
+    assert clip.fps == pytest.approx(60 / 1.001)
+    np.testing.assert_array_equal(clip.motion, motion)
+    num = min(len(clip.waveform), len(before.waveform))
+    assert abs(len(clip.waveform) - len(before.waveform)) < 0.1 * 16_000  # a codec's blocks
+    assert np.corrcoef(clip.waveform[:num], before.waveform[:num])[0, 1] > 0.95
+
+
+def test_columns_in_another_order_are_matched_by_name(tmp_path: Path) -> None:
+    motion = write_recording(tmp_path / "ann", "take")
+    path = tmp_path / "ann" / "take.csv"
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    assert len(rows[0]) == 2 + 61
+    order = [0, 1, *(2 + np.random.default_rng(0).permutation(61))]
+    path.write_text("\n".join(",".join(row[k] for k in order) for row in rows))
+    np.testing.assert_array_equal(read(tmp_path).recordings[0].read().motion, motion)
