@@ -16,8 +16,9 @@ INSTALLED := $(VENV)/.installed
 D := demo
 HOURS := 0.5
 SUBJECTS := 24
-M2S_STEPS := 350
-DIFFUSION_STEPS := 600
+BATCH := 8
+M2S_STEPS := 300
+DIFFUSION_STEPS := 550
 TAKES := 5
 SEED := 0
 
@@ -56,10 +57,10 @@ $(D)/dataset.h5: $(D)/corpus/synthesis.json
 	$(THUNDER) preprocess $(D)/corpus -o $@ --force
 
 $(D)/m2s.h5: $(D)/dataset.h5
-	$(THUNDER) train-m2s $< -o $@ --steps $(M2S_STEPS) --seed $(SEED) --force
+	$(THUNDER) train-m2s $< -o $@ --steps $(M2S_STEPS) --batch-size $(BATCH) --seed $(SEED) --force
 
 $(D)/diffusion.h5: $(D)/dataset.h5 $(D)/m2s.h5
-	$(THUNDER) train-diffusion $< -o $@ --m2s $(D)/m2s.h5 --steps $(DIFFUSION_STEPS) --seed $(SEED) --force
+	$(THUNDER) train-diffusion $< -o $@ --m2s $(D)/m2s.h5 --steps $(DIFFUSION_STEPS) --batch-size $(BATCH) --seed $(SEED) --force
 
 $(D)/samples.h5: assets/speech.wav $(D)/diffusion.h5 $(D)/m2s.h5
 	$(THUNDER) sample $< --n $(TAKES) --model $(D)/diffusion.h5 --m2s $(D)/m2s.h5 --seed $(SEED) -o $@ --force

@@ -33,7 +33,7 @@ class LoopConfig(Config):
 
     Attributes:
         steps: number of optimiser steps.
-        learning_rate: its peak, after `warmup` steps; a cosine takes it to 0 at the last step.
+        learning_rate: its peak, after `warmup` steps or a tenth of all; a cosine takes it to 0 at the last step.
         ema_decay: of the averaged weights, which are the ones that are kept.
         validate_every: steps between two looks at the validation clips.
         save_every_s: seconds between two saves of the state that --resume goes on from.
@@ -182,9 +182,10 @@ class _MixedInside(MixedPrecision):
 
 
 def _schedule(step: int, config: LoopConfig) -> float:
-    if step < config.warmup:
-        return (step + 1) / config.warmup
-    share = (step - config.warmup) / max(1, config.steps - config.warmup)
+    warmup = min(config.warmup, config.steps // 10)
+    if step < warmup:
+        return (step + 1) / warmup
+    share = (step - warmup) / max(1, config.steps - warmup)
     return 0.5 * (1 + math.cos(math.pi * share))
 
 
