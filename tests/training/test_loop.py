@@ -184,11 +184,19 @@ def test_mixed_precision_leaves_inputs_alone(state_path: Path) -> None:
 
 
 def test_the_rate_rises_then_falls_to_nothing() -> None:
-    rates = [loop._schedule(n, CONFIG) for n in range(41)]
+    config = LoopConfig(**{**CONFIG.model_dump(), "steps": 100, "warmup": 5})
+    rates = [loop._schedule(n, config) for n in range(101)]
     assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert rates[5] == 1
     assert rates[5:] == sorted(rates[5:], reverse=True)
-    assert rates[40] == pytest.approx(0, abs=1e-9)
+    assert rates[100] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_short_training_warms_up_for_a_tenth_of_it() -> None:
+    config = LoopConfig(**{**CONFIG.model_dump(), "steps": 50, "warmup": 1000})
+    rates = [loop._schedule(n, config) for n in range(50)]
+    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert rates[5:] == sorted(rates[5:], reverse=True)
 
 
 def test_an_interrupted_training_is_neither_lost_nor_imagined(state_path: Path) -> None:
