@@ -154,7 +154,11 @@ def surface_from_lips(
 
 def _foremost(name: str, offset: NDArray[np.float32], lowest: float, highest: float, width: float) -> int:
     """The vertex of largest Z near the middle, between two heights above the mouth."""
-    inside = (np.abs(offset[:, 0]) <= 0.2 * width) & (offset[:, 1] >= lowest) & (offset[:, 1] <= highest)
+    middle = np.abs(offset[:, 0]) <= 0.2 * width
+    inside = middle & (offset[:, 1] >= lowest) & (offset[:, 1] <= highest)
+    if not inside.any() and highest < 0:
+        # BIWI's published lip region is the whole lower face, so wide that nothing lies a mouth's width below it.
+        inside = middle & (offset[:, 1] <= 0)
     if not inside.any():
         raise ThunderError(
             f"head {name}: no vertices {lowest:.3g} to {highest:.3g} from the mouth where chin or nose should be; "
