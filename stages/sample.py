@@ -44,7 +44,7 @@ class SampleConfig(Config):
         guidance: 1 takes the model's word; more exaggerates what speech and style change, at twice the cost. On
             validation speakers 2 closed more lips on /p b m/ than 1 and came nearer the true ones; above, they overshoot.
         neck_cutoff_hz: head rotation is smoothed above this; 0 leaves it as sampled. On validation speakers 2 Hz took the
-            jerk of the whole face from five times that of true motion to 1.4 times, and would take .05 degrees from true motion.
+            jerk of the whole face from five times that of true motion to 1.4 times; true motion would lose .05 degrees.
         emotion: one that the model knows; None leaves it free, so that takes differ in it.
         intensity: of the emotion, 0 to 1.
         subject: whose style, one that the model knows; None leaves it free.
