@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from stages.artifacts.clips import Clip, ClipFile, open_clips
+from stages.artifacts.clips import ClipFile, open_clips
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.waveform import write_wav
 from stages.formats.live_link_face import write_live_link_face
@@ -77,7 +77,7 @@ def export(
                 # Exact vertices are what was recorded; the motion of a displacement head only approximates them.
                 clip = clips.read(clip_id, vertices=output_format == "npy" and clips.head.kind == "displacement")
                 for k in chosen:
-                    target, motion = output / f"{clip_id}.{k}.{suffix}", _takes(clip)[k]
+                    target, motion = output / f"{clip_id}.{k}.{suffix}", clip.takes[k]
                     if output_format == "arkit":
                         write_live_link_face(target, motion[:, columns], clip.fps)
                     elif clip.vertices is not None:
@@ -95,7 +95,7 @@ def _plan(clips: ClipFile, clip_ids: Sequence[str], takes: Sequence[int]) -> dic
     """Clip id -> the takes of it to export, all checked to exist."""
     plan = {}
     for clip_id in clip_ids or clips:
-        num_takes = len(_takes(clips.read(clip_id)))
+        num_takes = len(clips.read(clip_id).takes)
         missing = [k for k in takes if not 0 <= k < num_takes]
         if missing:
             raise ThunderError(
@@ -104,11 +104,6 @@ def _plan(clips: ClipFile, clip_ids: Sequence[str], takes: Sequence[int]) -> dic
             )
         plan[clip_id] = list(dict.fromkeys(takes)) or list(range(num_takes))
     return plan
-
-
-def _takes(clip: Clip) -> np.ndarray:
-    """Motion (N, T, D); what was recorded is one take."""
-    return clip.motion if clip.motion.ndim == 3 else clip.motion[None]
 
 
 def _refuse_existing(targets: Sequence[Path], *, force: bool) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field
 from stages.artifacts.clips import SAMPLE_RATE_HZ, SPLITS, Clip, open_clips, write_clips
 from stages.artifacts.files import check_output
 from stages.artifacts.head_record import HeadRecord
-from stages.audio.log_mel import long_log_mel, loudness_gain
+from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import is_silent, load_waveform, to_float, to_int16
 from stages.diffusion.long_motion import SamplingOptions, sample_long_motion
 from stages.diffusion.steadying import low_pass
@@ -125,8 +125,7 @@ def sample(
     with write_clips(output, "thunder.samples", record, provenance, force=force) as writer:
         for speech in _read_speeches(files, dataset, split, record, summary, progress):
             samples = torch.from_numpy(speech.waveform).to(chosen_device)
-            waveform = samples.float() / 32768
-            mel = long_log_mel(waveform * loudness_gain(waveform))
+            mel = speech_log_mel(samples)
             num_frames = max(1, int(np.ceil(speech.duration_s * denoiser.config.fps - 1e-6)))
             motion = sample_long_motion(denoiser, mel, num_frames, seeds, options, progress)
             motion = _within_range(_steady(motion, record, denoiser.config.fps, config.neck_cutoff_hz), record)

@@ -8,7 +8,7 @@ import torch
 
 from stages.artifacts.clips import Clip, open_clips
 from stages.audio.griffin_lim import griffin_lim
-from stages.audio.log_mel import long_log_mel, loudness_gain
+from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import to_int16, write_wav
 from stages.heads.head import Head, build_head
 from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, describe_speaker, load_mesh_to_speech, look_at
@@ -80,9 +80,8 @@ def speak(
 def _heard_mels(model: MeshToSpeech, head: Head, clip: Clip) -> list[torch.Tensor]:
     """The log-mel (L, 80) heard in every take."""
     device = model.mel_mean.device
-    motion = torch.from_numpy(clip.motion if clip.motion.ndim == 3 else clip.motion[None]).to(device)
-    waveform = torch.from_numpy(clip.waveform.astype("f4") / 32768).to(device)
-    spoken = model.normalise_mel(long_log_mel(waveform * loudness_gain(waveform)))
+    motion = torch.from_numpy(clip.takes).to(device)
+    spoken = model.normalise_mel(speech_log_mel(torch.from_numpy(clip.waveform).to(device)))
     speaker = describe_speaker(spoken[None]).expand(len(motion), -1)
     window = round(_WINDOW_S * clip.fps)
     pieces = []

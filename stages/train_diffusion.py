@@ -19,7 +19,7 @@ from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.clips_in_memory import TrainingClip, load_training_clips, motion_statistics, name_units
 from stages.training.diffusion_objective import DiffusionObjective, DiffusionWeights, Dropout, Scales
-from stages.training.loop import LoopConfig, TrainingSummary, check_state, summarise, train
+from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
 from stages.training.windows import WindowShape, draw_windows, window_at
 
 _MAX_VALIDATION_CLIPS = 32
@@ -152,7 +152,7 @@ def train_diffusion(
         for index, clip in enumerate(val_clips[:_MAX_VALIDATION_CLIPS]):
             told = (x[index : index + 1].to(chosen_device) for x in val_told)
             rows.append(model(window_at(clip, 0, shape).to(chosen_device), *told, generator))
-        return {name: torch.stack([row[name] for row in rows]).mean().item() for name in rows[0]} if rows else {}
+        return mean_terms(rows)
 
     trained = train(
         objective,

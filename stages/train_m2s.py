@@ -24,7 +24,7 @@ from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.clips_in_memory import TrainingClip, load_training_clips, name_units
-from stages.training.loop import LoopConfig, TrainingSummary, check_state, summarise, train
+from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
 from stages.training.m2s_objective import M2SObjective, M2SWeights
 from stages.training.windows import WindowShape, draw_windows, window_at
 
@@ -119,7 +119,7 @@ def train_m2s(
 
     def validate(model: torch.nn.Module) -> dict[str, float]:
         rows = [model(window_at(clip, 0, shape).to(chosen_device), fps) for clip in val_clips[:_MAX_VALIDATION_CLIPS]]
-        return {name: torch.stack([row[name] for row in rows]).mean().item() for name in rows[0]} if rows else {}
+        return mean_terms(rows)
 
     trained = train(
         objective,

@@ -75,6 +75,11 @@ class Clip:
         return int(self.motion.shape[-2])
 
     @property
+    def takes(self) -> np.ndarray:
+        """Motion (N, T, D); what was recorded is one take."""
+        return self.motion if self.motion.ndim == 3 else self.motion[None]
+
+    @property
     def duration_s(self) -> float:
         """Length of the sound in seconds."""
         return len(self.waveform) / SAMPLE_RATE_HZ

@@ -61,6 +61,12 @@ def long_log_mel(waveform: Tensor) -> Tensor:
     return torch.cat(pieces) if pieces else waveform.new_zeros(0, NUM_BANDS)
 
 
+def speech_log_mel(samples: Tensor) -> Tensor:
+    """What every model hears of a recording: the log-mel (L, 80) of (S,) i16 samples, brought to the common loudness."""
+    waveform = samples.float() / 32768
+    return long_log_mel(waveform * loudness_gain(waveform))
+
+
 def loudness_gain(waveform: Tensor) -> Tensor:
     """The factor that brings the loud parts of a recording to a common level, so that no model sees its volume.
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stages.audio.log_mel import MEL_RATE_HZ, long_log_mel, loudness_gain
+from stages.audio.log_mel import MEL_RATE_HZ, speech_log_mel
 from stages.audio.speech_units import assign_units, unit_features
 from stages.heads.head import Head
 from stages.losses.audio_consistency import AudioConsistency, audio_consistency
@@ -54,8 +54,7 @@ def hear(judge: MeshToSpeech, head: Head, motion: Tensor, fps: float, waveform: 
     Returns:
         (N,) each, NaN where sound or motion is under 20 ms long.
     """
-    waveform = waveform.float() / 32768
-    mel = long_log_mel(waveform * loudness_gain(waveform))  # (L, 80)
+    mel = speech_log_mel(waveform)  # (L, 80)
     length = min(len(mel), int(motion.shape[1] / fps * MEL_RATE_HZ)) // 2 * 2
     if length == 0:
         nothing = motion.new_full((len(motion),), torch.nan)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stages.artifacts.clips import ClipFile
-from stages.audio.log_mel import LOG_FLOOR, log_mel, loudness_gain
+from stages.audio.log_mel import LOG_FLOOR, speech_log_mel
 from stages.audio.speech_units import assign_units, unit_features
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
@@ -47,8 +47,7 @@ def load_training_clips(file: ClipFile, split: str, progress: Progress = silent)
             if len(clip.waveform) == 0:
                 raise ThunderError(f"{file.path}: clip {clip_id} has no speech; preprocess it with its sound")
             rates.add(clip.fps)
-            waveform = torch.from_numpy(clip.waveform.astype("f4") / 32768)
-            mel = pad_mel(log_mel(waveform * loudness_gain(waveform)), clip.num_frames / clip.fps)
+            mel = pad_mel(speech_log_mel(torch.from_numpy(clip.waveform)), clip.num_frames / clip.fps)
             clips.append(
                 TrainingClip(
                     clip_id,

@@ -143,6 +143,11 @@ def train(
     return Trained(averaged, arrays, time.monotonic() - began)
 
 
+def mean_terms(rows: list[Terms]) -> dict[str, float]:
+    """The mean of each term over validation clips; nothing where there are none."""
+    return {name: torch.stack([row[name] for row in rows]).mean().item() for name in rows[0]} if rows else {}
+
+
 @dataclass(frozen=True)
 class TrainingSummary:
     """What a training made: `figures` are its last ones on the validation clips."""
