@@ -4,7 +4,7 @@ corpus/<subject>/<clip>.wav           speech, 16 kHz, mono, 16 bit
                  <clip>.csv           motion, Live Link Face
                  <clip>.txt           what is said
                  <clip>.phones.json   [{"start_s", "end_s", "label"}], ARPAbet
-                 <clip>.json          {"emotion", "intensity", "language"}
+                 <clip>.json          {"emotion", "intensity", "language"}; "split" where a recorded voice is held out
 corpus/synthesis.json                 how it was made: options, versions of the engines, who speaks with which voice
 
 The default, espeak alone, comes with the package: the same corpus on every machine with the same versions. Other engines are
@@ -23,6 +23,7 @@ import numpy as np
 
 from stages.audio.waveform import write_wav
 from stages.corpora.synthesis.expression import EMOTIONS
+from stages.corpora.synthesis.held_out import splits
 from stages.corpora.synthesis.performance import Performance, draw_person, perform
 from stages.corpora.synthesis.sentences import distinct_sentences
 from stages.corpora.synthesis.voices import SAMPLE_RATE_HZ, casting, engine_version
@@ -64,6 +65,7 @@ class _Share:
     duration_s: float
     fps: float
     role: tuple[str, str, str]
+    split: str | None
     own_texts: list[str]
     shared_texts: list[str]
 
@@ -78,6 +80,7 @@ def synthesize(
     fps: float = 25.0,
     engines: tuple[str, ...] = ("espeak",),
     languages: tuple[str, ...] = ("en",),
+    held_out: tuple[str, ...] = ("rms",),
     jobs: int = 1,
     force: bool = False,
     progress: Progress = silent,
@@ -93,6 +96,7 @@ def synthesize(
         fps: frames per second of the motion.
         engines: among which the speakers are divided: espeak, flite, festival.
         languages: among which they are divided: en, de, es, fr, it.
+        held_out: persons whose recorded voices are for the test split alone, see `held_out.splits`.
         jobs: processes; 0 means one a core.
         force: replace a corpus that an earlier call made here.
         progress: told of every subject that is done.
@@ -113,6 +117,8 @@ def synthesize(
         )
     num_subjects = min(num_subjects, num_clips) if num_clips is not None else num_subjects
     roles = casting(tuple(dict.fromkeys(engines)), tuple(dict.fromkeys(languages)))
+    cast = [roles[k % len(roles)] for k in range(num_subjects)]
+    of_split = splits(cast, held_out)
     recipe = {
         "made_by": "thunder synthesize",
         "toolkit_version": toolkit_version(),
@@ -123,10 +129,10 @@ def synthesize(
         "fps": fps,
         "engines": {engine: engine_version(engine) for engine in dict.fromkeys(engines)},
         "languages": list(dict.fromkeys(languages)),
-        "speakers": _speakers(seed, num_subjects, roles),
+        "speakers": _speakers(seed, cast, of_split),
     }
     with _new_folder(output_dir, force=force) as folder:
-        shares = _shares(folder, hours, num_clips, num_subjects, seed=seed, fps=fps, roles=roles)
+        shares = _shares(folder, hours, num_clips, seed=seed, fps=fps, cast=cast, of_split=of_split)
         with progress("synthesizing", total=num_subjects) as advance:
             made: list[tuple[int, float]] = []
             for result in _in_processes(shares, jobs):
@@ -136,14 +142,19 @@ def synthesize(
     return SynthesizedCorpus(output_dir, num_subjects, sum(n for n, _ in made), sum(s for _, s in made))
 
 
-def _speakers(seed: int, num_subjects: int, roles: list[tuple[str, str, str]]) -> dict[str, dict[str, str]]:
-    """Engine, voice and accent of every subject."""
+def _speakers(seed: int, cast: list[tuple[str, str, str]], of_split: list[str | None]) -> dict[str, dict[str, str]]:
+    """Engine, voice and accent of every subject, and its split where the corpus says so."""
     speakers = {}
-    for k in range(num_subjects):
-        engine, _, name = role = roles[k % len(roles)]
+    for k, role in enumerate(cast):
+        engine, _, name = role
         accent = draw_person(seed, k, role).voice.accent
-        speakers[_folder_name(k)] = {"engine": engine, "voice": name or accent, "language": accent}
+        speaker = {"engine": engine, "voice": name or accent, "language": accent}
+        speakers[_folder_name(k)] = speaker | _split_fact(of_split[k])
     return speakers
+
+
+def _split_fact(split: str | None) -> dict[str, str]:
+    return {} if split is None else {"split": split}
 
 
 def _folder_name(subject: int) -> str:
@@ -154,20 +165,21 @@ def _shares(
     folder: Path,
     hours: float | None,
     num_clips: int | None,
-    num_subjects: int,
     *,
     seed: int,
     fps: float,
-    roles: list[tuple[str, str, str]],
+    cast: list[tuple[str, str, str]],
+    of_split: list[str | None],
 ) -> list[_Share]:
+    num_subjects = len(cast)
     duration_s = hours * 3600 / num_subjects if hours is not None else 0.0
     clips = [
         num_clips // num_subjects + (k < num_clips % num_subjects) if num_clips else None for k in range(num_subjects)
     ]
     num_own = max(len(_SENTENCES_PER_CLIP) * (clips[0] or 1), int(duration_s / _SHORTEST_SENTENCE_S) + 8)
     speakers_of: dict[str, list[int]] = {}
-    for k in range(num_subjects):
-        speakers_of.setdefault(roles[k % len(roles)][1], []).append(k)
+    for k, (_, language, _) in enumerate(cast):
+        speakers_of.setdefault(language, []).append(k)
     texts: dict[int, tuple[list[str], list[str]]] = {}
     for language, speakers in speakers_of.items():
         # Each language has a stream of its own, so that adding one leaves the others' sentences.
@@ -178,8 +190,7 @@ def _shares(
             mine = [own[(n * num_own + m) % len(own)] for m in range(num_own)]  # again, where the grammar is exhausted
             texts[k] = (mine, shared)
     return [
-        _Share(folder, seed, k, clips[k], duration_s, fps, roles[k % len(roles)], *texts[k])
-        for k in range(num_subjects)
+        _Share(folder, seed, k, clips[k], duration_s, fps, cast[k], of_split[k], *texts[k]) for k in range(num_subjects)
     ]
 
 
@@ -216,7 +227,7 @@ def _make_subject(share: _Share) -> tuple[int, float]:
             performance = perform(text, person, clip_seed, share.fps, emotion=emotion, intensity=intensity)
             _write_clip(folder / f"{number:04d}", performance, text)
             label = {"emotion": emotion, "intensity": intensity, "language": person.voice.accent}
-            _write_json(folder / f"{number:04d}.json", label)
+            _write_json(folder / f"{number:04d}.json", label | _split_fact(share.split))
             total_s += len(performance.waveform) / SAMPLE_RATE_HZ
             number += 1
     return number, total_s

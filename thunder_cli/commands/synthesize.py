@@ -21,6 +21,9 @@ def synthesize(
     languages: Annotated[
         str, typer.Option(help="Languages, divided among the speakers: en, de, es, fr, it, with commas.")
     ] = "en",
+    held_out: Annotated[
+        str, typer.Option(help="Persons whose recorded voices are for the test split alone, with commas; '' for none.")
+    ] = "rms",
     seed: Seed = 0,
     jobs: Jobs = 0,
     force: Force = False,
@@ -45,6 +48,7 @@ def synthesize(
         fps=fps,
         engines=_listed(engine),
         languages=_listed(languages),
+        held_out=_listed(held_out),
         jobs=jobs,
         force=force,
         progress=console.progress(quiet=quiet),
