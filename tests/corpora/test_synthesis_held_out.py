@@ -19,7 +19,7 @@ def test_a_held_out_person_is_in_the_test_alone_and_nobody_else_is():
     assert {voice for (_, _, voice), split in zip(cast, found, strict=True) if split == "test"} == {"rms"}
     assert {split for (_, _, voice), split in zip(cast, found, strict=True) if voice == "rms"} == {"test"}
     # 24 others: the tenth and the twentieth are for validation.
-    assert found.count("val") == 2 and found.count("train") == 22
+    assert (found.count("val"), found.count("train")) == (2, 22)
 
 
 def test_a_person_is_held_out_of_every_engine():

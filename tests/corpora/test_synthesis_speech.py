@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages.corpora.synthesis.acoustics import draw_recording_setup, record, resampled
-from stages.corpora.synthesis.espeak import base_voice, speak
+from stages.corpora.synthesis.espeak import _tidied, base_voice, speak
 from stages.corpora.synthesis.performance import draw_person, perform
 from stages.corpora.synthesis.phones import (
     SILENCE,
@@ -138,6 +138,13 @@ def test_phone_times_agree_with_the_sound():
     stops = [level(a, a + 0.025) for symbol, a, b in times if symbol in ("p", "k")]
     assert len(stops) == 3
     assert max(stops) < 1e-3
+
+
+def test_a_gap_before_a_stop_is_its_closure():
+    # At 1 kHz: 40 ms of silence before /p/ are all closure; of 200 ms before /b/ the last 60 are.
+    sound = np.ones(600, np.int16)
+    events = [(0, "a"), (100, ""), (140, "p"), (200, "ˈa"), (300, ""), (500, "b"), (540, "ə")]
+    assert _tidied(events, sound, 1000) == (["a", "p", "ˈa", "", "b", "ə"], [0, 100, 200, 300, 440, 540])
 
 
 def test_the_same_words_are_the_same_samples_whatever_was_said_before():

@@ -159,7 +159,9 @@ def _tidied(
     for k in range(1, len(symbols)):
         if symbols[k].lstrip("ˈˌ")[:1] in _STOPS:
             starts[k] -= _closure_before(samples, starts[k - 1], starts[k], sample_rate_hz, symbols[k - 1] == "")
-    return symbols, starts
+    # A gap that was closure altogether is no pause.
+    kept = [k for k in range(len(symbols)) if k + 1 == len(symbols) or starts[k + 1] > starts[k]]
+    return [symbols[k] for k in kept], [starts[k] for k in kept]
 
 
 def _closure_before(
@@ -167,7 +169,7 @@ def _closure_before(
 ) -> int:
     """How many samples before its burst a stop was already closed, when the phone or pause in front began at `previous`."""
     if after_pause:
-        return min(int(_CLOSURE_AFTER_PAUSE_S * sample_rate_hz), (start - previous) // 2)
+        return min(int(_CLOSURE_AFTER_PAUSE_S * sample_rate_hz), start - previous)
     stretch = samples[max(previous, start - int(_LONGEST_CLOSURE_S * sample_rate_hz)) : start]
     sounding = np.flatnonzero(np.abs(stretch) > 1)
     closure = len(stretch) - (int(sounding[-1]) + 1 if len(sounding) else 0)
