@@ -11,7 +11,7 @@ from stages.audio.griffin_lim import griffin_lim
 from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import to_int16, write_wav
 from stages.heads.head import Head, build_head
-from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, describe_speaker, load_mesh_to_speech, look_at
+from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, load_mesh_to_speech, look_at
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError, explained_write
 from stages.runtime.progress import Progress, silent
@@ -82,7 +82,7 @@ def _heard_mels(model: MeshToSpeech, head: Head, clip: Clip) -> list[torch.Tenso
     device = model.mel_mean.device
     motion = torch.from_numpy(clip.takes).to(device)
     spoken = model.normalise_mel(speech_log_mel(torch.from_numpy(clip.waveform).to(device)))
-    speaker = describe_speaker(spoken[None]).expand(len(motion), -1)
+    speaker = model.describe_voice(spoken[None]).expand(len(motion), -1)
     window = round(_WINDOW_S * clip.fps)
     pieces = []
     for first in range(0, motion.shape[1], window):

@@ -20,7 +20,7 @@ from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.clips_in_memory import TrainingClip, load_training_clips, motion_statistics, name_units
 from stages.training.diffusion_objective import DiffusionObjective, DiffusionWeights, Dropout, Scales
 from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
-from stages.training.windows import WindowShape, draw_windows, window_at
+from stages.training.windows import WindowBatch, WindowShape, draw_windows, window_at
 
 _MAX_VALIDATION_CLIPS = 32
 # Vertices of the whole face that the vertex term compares: enough to see every shape, few enough to be quick.
@@ -61,6 +61,7 @@ class TrainDiffusionConfig(LoopConfig):
     weight_velocity: float = Field(1.0, ge=0)
     weight_smoothness: float = Field(0.02, ge=0)
     weight_m2s: float = Field(0.1, ge=0)
+    weight_m2s_features: float = Field(0.0, ge=0)
     drop_speech: float = Field(0.1, ge=0, le=1)
     drop_emotion: float = Field(0.3, ge=0, le=1)
     drop_subject: float = Field(0.45, ge=0, le=1)
@@ -131,6 +132,7 @@ def train_diffusion(
             config.weight_velocity,
             config.weight_smoothness,
             config.weight_m2s,
+            config.weight_m2s_features,
         ),
         dropout=Dropout(config.drop_speech, config.drop_emotion, config.drop_subject),
         context_noise=config.context_noise,
@@ -139,10 +141,18 @@ def train_diffusion(
     shape = WindowShape(config.window, fps, config.context, network.speech_margin)
     emotion, intensity, subject = _conditions_of(clips, network.config)
 
-    def train_step(model: torch.nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+    def draw(generator: torch.Generator) -> tuple[WindowBatch, list[Tensor], torch.Generator]:
         batch = draw_windows(clips, shape, config.batch_size, generator, end_share=_END_SHARE)
-        told = (x[batch.clip].to(chosen_device) for x in (emotion, intensity, subject))
-        return model(batch.to(chosen_device), *told, generator)
+        told = [x[batch.clip].to(chosen_device) for x in (emotion, intensity, subject)]
+        # The step has dice of its own: the next batch is drawn beside it.
+        dice = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        return batch.to(chosen_device), told, dice
+
+    def train_step(
+        model: torch.nn.Module, drawn: tuple[WindowBatch, list[Tensor], torch.Generator]
+    ) -> dict[str, Tensor]:
+        batch, told, dice = drawn
+        return model(batch, *told, dice)
 
     val_told = _conditions_of(val_clips, network.config)
 
@@ -157,6 +167,7 @@ def train_diffusion(
     trained = train(
         objective,
         config,
+        draw,
         train_step,
         validate,
         device=chosen_device,

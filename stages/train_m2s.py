@@ -1,5 +1,6 @@
 """Trains a mesh-to-speech model on a dataset."""
 
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,10 +24,11 @@ from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
-from stages.training.clips_in_memory import TrainingClip, load_training_clips, name_units
+from stages.training.clips_in_memory import TrainingClip, load_training_clips, motion_statistics, name_units
+from stages.training.face_augmentation import FaceAugmentation
 from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
 from stages.training.m2s_objective import M2SObjective, M2SWeights
-from stages.training.windows import WindowShape, draw_windows, window_at
+from stages.training.windows import WindowBatch, WindowShape, draw_voices, draw_windows, window_at
 
 # Fitting units and statistics needs a fair share of frames, not all of them.
 _MAX_FRAMES_FOR_STATISTICS = 20_000
@@ -40,7 +42,9 @@ class TrainM2SConfig(LoopConfig):
         input: `mouth2s` (mouth vertices), `face2s` (all vertices) or `exp2s` (motion features).
         window_s: seconds of motion in a training window.
         num_units: K, how many classes of sound.
-        input_noise: standard deviation of noise on the input, as a share of its own.
+        voice_dim: width of the speaker embedding.
+        *_weight: of the loss terms, see `M2SWeights`.
+        noise, jitter, turn_rad, speed, hidden: what training windows suffer, see `FaceAugmentation`.
     """
 
     input: MelInput = "mouth2s"
@@ -51,16 +55,22 @@ class TrainM2SConfig(LoopConfig):
     kernel: int = Field(31, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
     num_units: int = Field(200, ge=2)
-    input_noise: float = Field(0.05, ge=0)
+    voice_dim: int = Field(256, ge=1)
     unit_weight: float = Field(1.0, ge=0)
     mel_weight: float = Field(10.0, ge=0)
     convergence_weight: float = Field(10.0, ge=0)
+    speaker_weight: float = Field(0.2, ge=0)
+    noise: float = Field(0.05, ge=0)
+    jitter: float = Field(0.03, ge=0)
+    turn_rad: float = Field(0.01, ge=0, lt=0.5)
+    speed: float = Field(0.1, ge=0, le=0.5)
+    hidden: float = Field(0.5, ge=0, le=1)
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "tiny": {"dim": 32, "num_layers": 1, "num_heads": 2, "kernel": 7, "num_units": 16, "steps": 60, "batch_size": 4,
-                 "learning_rate": 2e-3, "warmup": 10, "validate_every": 30, "window_s": 2.0},
-        "small": {"dim": 144, "num_layers": 4, "num_heads": 4, "kernel": 15, "num_units": 100, "steps": 4000,
-                  "learning_rate": 1e-3},
+        "tiny": {"dim": 32, "num_layers": 1, "num_heads": 2, "kernel": 7, "num_units": 16, "voice_dim": 16, "steps": 60,
+                 "batch_size": 4, "learning_rate": 2e-3, "warmup": 10, "validate_every": 30, "window_s": 2.0},
+        "small": {"dim": 144, "num_layers": 4, "num_heads": 4, "kernel": 15, "num_units": 100, "voice_dim": 64,
+                  "dropout": 0.0, "steps": 4000, "learning_rate": 1e-3},
         "paper": {"steps": 150_000, "batch_size": 32, "learning_rate": 1e-3, "warmup": 10_000, "precision": "bf16-mixed"},
     }  # fmt: skip
 
@@ -103,6 +113,7 @@ def train_m2s(
             kernel=config.kernel,
             dropout=config.dropout,
             num_units=config.num_units,
+            voice_dim=config.voice_dim,
         )
     )
     network.vertex_indices.copy_(indices)
@@ -110,29 +121,63 @@ def train_m2s(
     _fit_statistics(network, head, clips, seed)
     for some in (clips, val_clips):
         name_units(some, network.centroids)
-    weights = M2SWeights(config.unit_weight, config.mel_weight, config.convergence_weight)
-    objective = M2SObjective(network, head, weights, input_noise=config.input_noise)
-    shape = WindowShape(round(config.window_s * fps), fps)
+    weights = M2SWeights(config.unit_weight, config.mel_weight, config.convergence_weight, config.speaker_weight)
+    augmentation = FaceAugmentation(config.noise, config.jitter, config.turn_rad, config.speed, config.hidden)
+    subjects = sorted({clip.subject for clip in clips})
+    objective = M2SObjective(
+        network,
+        head,
+        weights,
+        augmentation,
+        motion_scale=motion_statistics(clips, smallest_scale=1e-6)[1],
+        num_speakers=len(subjects),
+    )
+    num_frames = round(config.window_s * fps)
+    shape = WindowShape(math.ceil(num_frames * (1 + config.speed)), fps)
+    speakers = torch.tensor([subjects.index(clip.subject) for clip in clips])
 
-    def train_step(model: torch.nn.Module, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        return model(draw_windows(clips, shape, config.batch_size, generator).to(chosen_device), fps)
+    def draw(generator: torch.Generator) -> tuple[WindowBatch, torch.Tensor, torch.Tensor]:
+        batch = draw_windows(clips, shape, config.batch_size, generator)
+        voices = draw_voices(clips, batch.clip, generator)
+        return batch.to(chosen_device), voices.to(chosen_device), speakers[batch.clip].to(chosen_device)
+
+    def train_step(
+        model: torch.nn.Module, drawn: tuple[WindowBatch, torch.Tensor, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        batch, voices, speaker = drawn
+        return model(batch, fps, num_frames, voices, speaker)
+
+    @torch.no_grad()
+    def blame(model: torch.nn.Module, drawn: tuple[WindowBatch, torch.Tensor, torch.Tensor]) -> str:
+        losses = [
+            float(train_step(model, (drawn[0].item(k), drawn[1][k : k + 1], drawn[2][k : k + 1]))["loss"])
+            for k in range(config.batch_size)
+        ]
+        worst = max(range(len(losses)), key=lambda k: losses[k] if math.isfinite(losses[k]) else math.inf)
+        return clips[int(drawn[0].clip[worst])].id
+
+    val_shape = WindowShape(num_frames, fps)
 
     def validate(model: torch.nn.Module) -> dict[str, float]:
-        rows = [model(window_at(clip, 0, shape).to(chosen_device), fps) for clip in val_clips[:_MAX_VALIDATION_CLIPS]]
-        return mean_terms(rows)
+        some = val_clips[:_MAX_VALIDATION_CLIPS]
+        return mean_terms([model(window_at(c, 0, val_shape).to(chosen_device), fps, num_frames) for c in some])
 
     trained = train(
         objective,
         config,
+        draw,
         train_step,
         validate,
+        blame=blame,
         device=chosen_device,
         seed=seed,
         state_path=state_path,
         resume=resume,
         progress=progress,
     )
-    averaged = {name.removeprefix("network."): value for name, value in trained.weights.items()}
+    averaged = {
+        name.removeprefix("network."): value for name, value in trained.weights.items() if name.startswith("network.")
+    }
     provenance = Provenance(seed, config.model_dump(), hash_inputs(dataset=dataset))
     checkpoint = checkpoint_of(network, averaged, record, trained.curves)
     write_checkpoint(output, "thunder.m2s", checkpoint, provenance, force=True)

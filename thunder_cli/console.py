@@ -116,6 +116,7 @@ def print_training(summary: Any, *, as_json: bool) -> None:
         "parameters": summary.parameters,
         "steps": summary.steps,
         "minutes": round(summary.seconds / 60, 2),
+        "waited_for_data": f"{100 * summary.waiting_share:.1f} % of the time",
     }
     print_result(result | {name: round(value, 4) for name, value in summary.figures.items()}, as_json=as_json)
 

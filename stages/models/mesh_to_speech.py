@@ -21,6 +21,7 @@ from stages.heads.head import Head, region_indices, rotation_features
 from stages.models.conformer import Conformer
 from stages.models.precision import full_precision
 from stages.models.resampling import change_rate
+from stages.models.speaker_encoder import SpeakerEncoder
 from stages.models.weights import arrays_of_weights, load_weights
 from stages.runtime.config import Config
 from stages.runtime.errors import ThunderError
@@ -34,7 +35,7 @@ class MeshToSpeechConfig(Config):
     Attributes:
         input: what the model sees of the face.
         input_size: number of values a frame.
-        speaker_dim: width of the speaker embedding, made from the utterance's mean and deviation of each mel band.
+        voice_dim: width of the speaker embedding.
     """
 
     input: MelInput = "mouth2s"
@@ -45,7 +46,7 @@ class MeshToSpeechConfig(Config):
     kernel: int = 31
     dropout: float = 0.1
     num_units: int = 200
-    speaker_dim: int = 256
+    voice_dim: int = 256
 
 
 class SpeechEstimate(NamedTuple):
@@ -80,8 +81,8 @@ class MeshToSpeech(nn.Module):
             config.dim, config.num_layers, num_heads=config.num_heads, kernel=config.kernel, dropout=config.dropout
         )
         self.to_units = nn.Linear(config.dim, config.num_units)
-        self.embed_speaker = nn.Linear(2 * NUM_BANDS, config.speaker_dim)
-        self.mel_head = MelHead(config.dim + config.speaker_dim, config.dim, config.dropout)
+        self.describe_voice = SpeakerEncoder(config.voice_dim)  # normalised mel (B, L, 80) -> (B, voice_dim)
+        self.mel_head = MelHead(config.dim + config.voice_dim, config.dim, config.dropout)
         num_indices = config.input_size // 3 if config.input != "exp2s" else 0
         self.register_buffer("vertex_indices", torch.zeros(num_indices, dtype=torch.long))
         self.register_buffer("input_mean", torch.zeros(config.input_size))
@@ -90,22 +91,20 @@ class MeshToSpeech(nn.Module):
         self.register_buffer("mel_scale", torch.ones(NUM_BANDS))
         self.register_buffer("centroids", torch.zeros(config.num_units, 26))
 
-    def forward(
-        self, visible: Tensor, fps: float, num_mel_frames: int, speaker: Tensor | None = None
-    ) -> SpeechEstimate:
+    def forward(self, visible: Tensor, fps: float, num_mel_frames: int, voice: Tensor | None = None) -> SpeechEstimate:
         """Hears a motion.
 
         Args:
             visible: (B, T, input_size) from `look_at`.
             fps: of `visible`.
             num_mel_frames: L, even; how much to hear, from the first frame on.
-            speaker: (B, 160) from `describe_speaker`; None leaves the voice open.
+            voice: (B, voice_dim) from `describe_voice`; None leaves the voice open.
         """
         x = self.encode((visible - self.input_mean) / self.input_scale)  # (B, T, dim)
         x = change_rate(x, fps, UNIT_RATE_HZ, num_mel_frames // 2)  # (B, L / 2, dim)
         x = self.conformer(x)
         # An open voice is the zeros that training tells now and then, so that the model knows it.
-        voice = self.embed_speaker(x.new_zeros(len(x), 2 * NUM_BANDS) if speaker is None else speaker)
+        voice = x.new_zeros(len(x), self.config.voice_dim) if voice is None else voice.to(x.dtype)
         mel = self.mel_head(torch.cat([x, voice[:, None].expand(-1, x.shape[1], -1)], dim=-1))  # (B, L, 80)
         return SpeechEstimate(mel, self.to_units(x), x)
 
@@ -134,11 +133,6 @@ class MelHead(nn.Module):
         for convolution in self.convolutions:
             x = self.activate(convolution(x))
         return self.out(x.transpose(1, 2)).reshape(len(x), -1, NUM_BANDS)
-
-
-def describe_speaker(normalised_mel: Tensor) -> Tensor:
-    """Mean and deviation of each band over an utterance: (B, L, 80) -> (B, 160). What the face cannot tell."""
-    return torch.cat([normalised_mel.mean(1), normalised_mel.std(1, correction=0)], dim=-1)
 
 
 def look_at(model: MeshToSpeech, head: Head, motion: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ class DiffusionWeights:
     velocity: float = 1.0
     smoothness: float = 0.02
     audio_consistency: float = 0.1
+    audio_features: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -137,11 +138,14 @@ class DiffusionObjective(nn.Module):
                 log_mel=batch.log_mel,
                 units=batch.units,
                 mask=batch.mel_mask,
+                true_motion=batch.motion[:, num_context:] if self.weights.audio_features > 0 else None,
             )
             # At high noise the best estimate is a blur of all that could be said; asking it to speak would teach it to
             # mumble on average. Its weight is the share of the signal that is left. Speech that was not told is not asked.
             share = alpha_bar * given.has_speech
-            total = total + self.weights.audio_consistency * share * heard.total()
+            total = total + self.weights.audio_consistency * share * heard.total(
+                feature_weight=self.weights.audio_features
+            )
             terms |= {"audio_mel": heard.mel, "audio_units": heard.units, "unit_accuracy": heard.unit_accuracy}
         means = {name: value.mean() for name, value in terms.items()}
         return {"loss": total.mean(), **means}

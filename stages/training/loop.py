@@ -1,15 +1,17 @@
 """The training loop: optimiser, schedule, averaged weights, validation, curves, and going on after an interruption.
 
-A stage gives it a model and two functions, one that draws a batch and one that validates, and gets averaged weights and
-curves back. lightning.fabric supplies devices and precision. One process trains: batches and files are not shared out.
+A stage gives it a model and three functions, which draw a batch, find its loss, and validate, and gets averaged weights and
+curves back. The next batch is drawn beside the step, so that no step waits for data. lightning.fabric supplies devices and
+precision. One process trains: batches and files are not shared out.
 """
 
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +28,7 @@ from stages.runtime.progress import Progress, silent
 
 # Loss terms by name, and the sum that is minimised under "loss".
 Terms = dict[str, Tensor]
+Batch = TypeVar("Batch")
 
 
 class LoopConfig(Config):
@@ -56,19 +59,23 @@ class LoopConfig(Config):
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves: the averaged weights, and curves name -> (n, 2) of (step, value)."""
+    """What a training leaves: the averaged weights, curves name -> (n, 2) of (step, value), how long it took, and the
+    share of that time in which a step waited for its batch."""
 
     weights: dict[str, Tensor]
     curves: dict[str, np.ndarray]
     seconds: float
+    waiting_share: float
 
 
 def train(
     model: nn.Module,
     config: LoopConfig,
-    train_step: Callable[[nn.Module, torch.Generator], Terms],
+    draw: Callable[[torch.Generator], Batch],
+    train_step: Callable[[nn.Module, Batch], Terms],
     validate: Callable[[nn.Module], dict[str, float]],
     *,
+    blame: Callable[[nn.Module, Batch], str] | None = None,
     device: torch.device,
     seed: int,
     state_path: Path,
@@ -78,8 +85,10 @@ def train(
     """Trains `model` in place.
 
     Args:
-        train_step: draws a batch with the generator and returns loss terms; `loss` is minimised.
+        draw: a batch, by the generator alone; it runs in another thread than the steps.
+        train_step: loss terms of a batch; `loss` is minimised.
         validate: figures of the model with averaged weights, for the curves.
+        blame: says which clip of a batch made the loss what is not a number.
         state_path: where the state of an interrupted training is; removed when the training is complete.
         resume: go on from that state.
 
@@ -106,13 +115,17 @@ def train(
     if resume:
         first_step = _restore(state_path, state)
     began = last_save = time.monotonic()
+    waited = 0.0
     model.train()
-    with progress("training", total=config.steps) as advance:
+    with progress("training", total=config.steps) as advance, _Ahead(draw, generator) as batches:
         advance(first_step)
         for step in range(first_step, config.steps):
             for group in optimiser.param_groups:
                 group["lr"] = config.learning_rate * _schedule(step, config)
-            terms = train_step(wrapped, generator)
+            asked = time.monotonic()
+            batch = batches.take()
+            waited += time.monotonic() - asked
+            terms = train_step(wrapped, batch)
             wrapped_optimiser.zero_grad()
             fabric.backward(terms["loss"])
             norm: Any = fabric.clip_gradients(
@@ -121,8 +134,9 @@ def train(
             # Before the step, so that no weight and no saved state ever becomes what is not a number.
             if not torch.isfinite(terms["loss"].detach() + norm):
                 raise ThunderError(
-                    f"the loss became {terms['loss'].item()} and its gradient {norm.item()} at step {step}; "
-                    f"lower --learning-rate"
+                    f"the loss became {terms['loss'].item()} and its gradient {norm.item()} at step {step}"
+                    + (f", worst in clip {blame(wrapped, batch)}" if blame is not None else "")
+                    + "; lower --learning-rate"
                     + (", the state before it is kept, go on with --resume" if state_path.exists() else "")
                 )
             wrapped_optimiser.step()
@@ -133,14 +147,15 @@ def train(
                 figures = _with_weights(model, averaged, validate)
                 _record(curves, step, {f"val.{k}": v for k, v in figures.items()})
             if fabric.is_global_zero and time.monotonic() - last_save > config.save_every_s:
-                _save(state_path, step + 1, state)
+                _save(state_path, step + 1, state, batches.generator_state)
                 last_save = time.monotonic()
             advance(1, loss=curves["train.loss"][-1][1])
     state_path.unlink(missing_ok=True)
     arrays = {name: np.array(points, "f8") for name, points in curves.items()}
     if config.half_weights:
         averaged = {name: value.half() for name, value in averaged.items()}
-    return Trained(averaged, arrays, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    return Trained(averaged, arrays, seconds, waited / max(seconds, 1e-9))
 
 
 def mean_terms(rows: list[Terms]) -> dict[str, float]:
@@ -150,12 +165,13 @@ def mean_terms(rows: list[Terms]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What a training made: `figures` are its last ones on the validation clips."""
+    """What a training made: `figures` are its last ones on the validation clips; see `Trained` for `waiting_share`."""
 
     output: Path
     parameters: int
     steps: int
     seconds: float
+    waiting_share: float
     figures: dict[str, float]
 
 
@@ -163,7 +179,7 @@ def summarise(trained: Trained, output: Path, network: nn.Module, config: LoopCo
     """What to tell of a finished training."""
     figures = {name: float(points[-1, 1]) for name, points in trained.curves.items() if name.startswith("val.")}
     num_parameters = sum(p.numel() for p in network.parameters())
-    return TrainingSummary(output, num_parameters, config.steps, trained.seconds, figures)
+    return TrainingSummary(output, num_parameters, config.steps, trained.seconds, trained.waiting_share, figures)
 
 
 def check_state(state_path: Path, *, resume: bool, force: bool) -> None:
@@ -184,6 +200,32 @@ class _MixedInside(MixedPrecision):
     def convert_input(self, data: Any) -> Any:
         """Leaves inputs alone, which Fabric would round to 8 bits."""
         return data
+
+
+class _Ahead(Generic[Batch]):
+    """Batches drawn one ahead, in a thread of their own."""
+
+    def __init__(self, draw: Callable[[torch.Generator], Batch], generator: torch.Generator) -> None:
+        self._draw, self._generator = draw, generator
+        self._thread = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> "_Ahead[Batch]":
+        self._begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+    def take(self) -> Batch:
+        """The next batch; the one after it is begun."""
+        batch = self._pending.result()
+        self._begin()
+        return batch
+
+    def _begin(self) -> None:
+        # What the generator was before the batch that is not used yet: an interrupted training goes on from there.
+        self.generator_state = self._generator.get_state()
+        self._pending = self._thread.submit(self._draw, self._generator)
 
 
 def _schedule(step: int, config: LoopConfig) -> float:
@@ -235,9 +277,9 @@ class _State:
     generator: torch.Generator
 
 
-def _save(path: Path, step: int, training: _State) -> None:
+def _save(path: Path, step: int, training: _State, generator_state: Tensor) -> None:
     model, optimiser, averaged = training.model, training.optimiser, training.averaged
-    curves, generator = training.curves, training.generator
+    curves = training.curves
     arrays = {f"model.{k}": v for k, v in arrays_of_weights(dict(model.named_parameters())).items()}
     arrays |= {f"averaged.{k}": v for k, v in arrays_of_weights(averaged).items()}
     names = [name for name, p in model.named_parameters() if p.requires_grad]
@@ -245,7 +287,7 @@ def _save(path: Path, step: int, training: _State) -> None:
     for index, name in enumerate(names):
         for key in ("exp_avg", "exp_avg_sq", "step"):
             arrays[f"adam.{key}.{name}"] = state[index][key].cpu().numpy()
-    arrays["random.generator"] = generator.get_state().numpy()
+    arrays["random.generator"] = generator_state.numpy()
     arrays["random.global"] = torch.get_rng_state().numpy()
     arrays |= {f"curve.{name}": np.array(points, "f8") for name, points in curves.items()}
     write_training_state(path, arrays, {"step": step})

@@ -8,6 +8,8 @@ from torch import Tensor
 from stages.audio.log_mel import MEL_RATE_HZ, cut_mel, mel_around
 from stages.training.clips_in_memory import TrainingClip
 
+_VOICE_MEL_FRAMES = 200
+
 
 @dataclass(frozen=True)
 class WindowShape:
@@ -57,6 +59,10 @@ class WindowBatch:
         """The batch on a device."""
         return WindowBatch(**{name: value.to(device) for name, value in vars(self).items()})
 
+    def item(self, index: int) -> "WindowBatch":
+        """One window of the batch, as a batch."""
+        return WindowBatch(**{name: value[index : index + 1] for name, value in vars(self).items()})
+
 
 def draw_windows(
     clips: list[TrainingClip],
@@ -90,6 +96,26 @@ def draw_windows(
         rows.append((*_cut(clip, start, shape), chosen[len(rows)]))
     columns = [torch.stack(column) for column in zip(*rows, strict=True)]
     return WindowBatch(*columns)
+
+
+def draw_voices(clips: list[TrainingClip], chosen: Tensor, generator: torch.Generator) -> Tensor:
+    """Two seconds of other speech by the speakers of some clips, so that a voice can be described without what it says.
+
+    Args:
+        chosen: (B,) indices of clips.
+
+    Returns:
+        (B, 200, 80) log-mel; from the clip itself where its speaker has no other.
+    """
+    of_subject: dict[str, list[int]] = {}
+    for index, clip in enumerate(clips):
+        of_subject.setdefault(clip.subject, []).append(index)
+    rows = []
+    for index, (which, place) in zip(chosen.tolist(), torch.rand(len(chosen), 2, generator=generator), strict=True):
+        others = [k for k in of_subject[clips[index].subject] if k != index] or [index]
+        mel = clips[others[int(which * len(others))]].log_mel
+        rows.append(cut_mel(mel, int(place * max(1, len(mel) - _VOICE_MEL_FRAMES)), _VOICE_MEL_FRAMES))
+    return torch.stack(rows)
 
 
 def window_at(clip: TrainingClip, start: int, shape: WindowShape) -> WindowBatch:

@@ -6,13 +6,15 @@ import torch
 from stages.heads.head import build_head
 from stages.losses.audio_consistency import audio_consistency
 from stages.models.mesh_to_speech import MeshToSpeech, MeshToSpeechConfig, visible_size
+from stages.training.face_augmentation import FaceAugmentation
 from stages.training.m2s_objective import M2SObjective, M2SWeights
 from stages.training.windows import WindowShape, draw_windows
 from tests.builders import small_head
-from tests.training.clips import telling_clip
+from tests.training.clips import NUM_FEATURES, telling_clip
 
 HEAD = build_head(small_head())
 SHAPE = WindowShape(25, 25.0)
+NO_AUGMENTATION = FaceAugmentation(noise=0, jitter=0, turn_rad=0, speed=0, hidden=0)
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +25,17 @@ def judge() -> MeshToSpeech:
     network = MeshToSpeech(
         MeshToSpeechConfig(
             input="exp2s", input_size=size, dim=32, num_layers=1, num_heads=2, kernel=5, dropout=0, num_units=6,
-            speaker_dim=8,
+            voice_dim=8,
         )
     )  # fmt: skip
-    objective = M2SObjective(network, HEAD, M2SWeights(), input_noise=0.0)
+    objective = M2SObjective(
+        network, HEAD, M2SWeights(), NO_AUGMENTATION, motion_scale=torch.ones(NUM_FEATURES), num_speakers=1
+    )
     optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
     generator = torch.Generator().manual_seed(0)
     clips = [telling_clip(60, 25.0, seed=seed) for seed in range(2)]
     for _ in range(80):
-        terms = objective(draw_windows(clips, SHAPE, 4, generator), 25.0)
+        terms = objective(draw_windows(clips, SHAPE, 4, generator), 25.0, SHAPE.num_frames)
         optimiser.zero_grad()
         terms["loss"].backward()
         optimiser.step()

@@ -16,7 +16,6 @@ from stages.models.mesh_to_speech import (
     MeshToSpeechConfig,
     check_same_face,
     checkpoint_of,
-    describe_speaker,
     load_mesh_to_speech,
     look_at,
     visible_size,
@@ -35,7 +34,7 @@ def model_of(kind: MelInput, head: HeadRecord = HEAD) -> MeshToSpeech:
     size, indices = visible_size(head, kind)
     model = MeshToSpeech(
         MeshToSpeechConfig(
-            input=kind, input_size=size, dim=16, num_layers=1, num_heads=2, kernel=5, num_units=8, speaker_dim=8
+            input=kind, input_size=size, dim=16, num_layers=1, num_heads=2, kernel=5, num_units=8, voice_dim=8
         )
     )
     model.vertex_indices.copy_(indices)
@@ -124,30 +123,29 @@ def test_gradient_equals_finite_differences() -> None:
 @pytest.mark.parametrize("fps", [25.0, 29.97, 30.0, 60.0])
 def test_two_mel_frames_for_each_unit_at_any_rate(fps: float) -> None:
     model = model_of("exp2s")
-    heard = model(torch.rand(2, round(2 * fps), 52), fps, 196, torch.zeros(2, 160))
+    heard = model(torch.rand(2, round(2 * fps), 52), fps, 196, torch.zeros(2, 8))
     assert heard.log_mel.shape == (2, 196, 80)
     assert heard.unit_logits.shape == (2, 98, 8)
 
 
 def test_an_open_voice_is_the_one_that_training_tells() -> None:
     model, visible = model_of("exp2s"), torch.rand(2, 20, 52)
-    torch.testing.assert_close(model(visible, 25, 60).log_mel, model(visible, 25, 60, torch.zeros(2, 160)).log_mel)
+    torch.testing.assert_close(model(visible, 25, 60).log_mel, model(visible, 25, 60, torch.zeros(2, 8)).log_mel)
 
 
-def test_a_speaker_is_described_by_mean_and_deviation() -> None:
-    mel = torch.zeros(1, 4, 80)
-    mel[0, :, 3] = torch.tensor([0.0, 2.0, 0.0, 2.0])
-    described = describe_speaker(mel)
-    assert described.shape == (1, 160)
-    assert described[0, 3] == 1
-    assert described[0, 83] == 1
-    assert described.sum() == 2
+def test_a_voice_is_a_direction_and_stays_what_it_is_however_often_it_speaks() -> None:
+    model, mel = model_of("exp2s"), torch.randn(2, 40, 80)
+    voice = model.describe_voice(mel)
+    torch.testing.assert_close(voice.norm(dim=-1), torch.ones(2))
+    assert not torch.allclose(voice[0], voice[1], atol=1e-3)
+    once = model.describe_voice(mel.repeat(1, 6, 1))
+    assert (once * voice).sum(-1).min() > 0.9
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_parameter_receives_gradient(kind: MelInput) -> None:
     model = model_of(kind)
-    heard = model(look_at(model, build_head(HEAD), motion_of()), 25, 80, torch.randn(1, 160))
+    heard = model(look_at(model, build_head(HEAD), motion_of()), 25, 80, model.describe_voice(torch.randn(1, 40, 80)))
     (heard.log_mel.square().sum() + heard.unit_logits.square().sum()).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name

@@ -29,8 +29,12 @@ class Line(nn.Module):
         return {"loss": error, "root": error.sqrt()}
 
 
-def step(model: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-    return model(torch.rand(32, 1, generator=generator))
+def draw(generator: torch.Generator) -> Tensor:
+    return torch.rand(32, 1, generator=generator)
+
+
+def step(model: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+    return model(batch)
 
 
 def look(model: nn.Module) -> dict[str, float]:
@@ -42,7 +46,7 @@ def look(model: nn.Module) -> dict[str, float]:
 def run(path: Path, model: nn.Module | None = None, config: LoopConfig = CONFIG, **changes: Any) -> Trained:
     options: dict[str, Any] = {"device": torch.device("cpu"), "seed": 3, "state_path": path, "resume": False}
     train_step = changes.pop("train_step", step)
-    return train(model or Line(), config, train_step, look, **(options | changes))
+    return train(model or Line(), config, changes.pop("draw", draw), train_step, look, **(options | changes))
 
 
 @pytest.fixture
@@ -74,9 +78,9 @@ def test_the_loss_falls_and_curves_tell_it(state_path: Path) -> None:
 def test_weights_are_averages_and_validation_sees_them(state_path: Path) -> None:
     model, seen = Line(), []
 
-    def watched(wrapped: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+    def watched(wrapped: nn.Module, batch: Tensor) -> dict[str, Tensor]:
         seen.append({n: p.detach().clone() for n, p in model.named_parameters()})
-        return step(wrapped, generator)
+        return step(wrapped, batch)
 
     trained = run(state_path, model, train_step=watched)
     after = [*seen[1:], {n: p.detach() for n, p in model.named_parameters()}]
@@ -106,10 +110,10 @@ def test_resuming_ends_where_no_interruption_would_have(state_path: Path, stoppe
     whole = run(state_path)
 
     def interrupted(number: Iterator[int]) -> Any:
-        def stop(model: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+        def stop(model: nn.Module, batch: Tensor) -> dict[str, Tensor]:
             if next(number) == stopped_at:
                 raise KeyboardInterrupt
-            return step(model, generator)
+            return step(model, batch)
 
         return stop
 
@@ -130,8 +134,8 @@ def test_resuming_ends_where_no_interruption_would_have(state_path: Path, stoppe
 def test_nonsense_stops_and_keeps_the_state_before_it(state_path: Path, what: str) -> None:
     model, number = Line(), iter(range(100))
 
-    def spoiled(wrapped: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-        terms = step(wrapped, generator)
+    def spoiled(wrapped: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+        terms = step(wrapped, batch)
         if next(number) == 12:
             zero = terms["loss"] - terms["loss"].detach()
             # The root has the value 0 and an infinite slope.
@@ -148,8 +152,8 @@ def test_nonsense_stops_and_keeps_the_state_before_it(state_path: Path, what: st
 
 
 def test_without_a_state_nobody_is_told_to_resume(state_path: Path) -> None:
-    def spoiled(wrapped: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-        return {"loss": step(wrapped, generator)["loss"] * torch.inf}
+    def spoiled(wrapped: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+        return {"loss": step(wrapped, batch)["loss"] * torch.inf}
 
     with pytest.raises(ThunderError, match=r"the loss became inf .* at step 0; lower --learning-rate$"):
         run(state_path, train_step=spoiled)
@@ -157,10 +161,10 @@ def test_without_a_state_nobody_is_told_to_resume(state_path: Path) -> None:
 
 @pytest.mark.usefixtures("saving")
 def test_the_state_of_another_network_is_refused(state_path: Path) -> None:
-    def stop(wrapped: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
+    def stop(wrapped: nn.Module, batch: Tensor) -> dict[str, Tensor]:
         if state_path.exists():
             raise KeyboardInterrupt
-        return step(wrapped, generator)
+        return step(wrapped, batch)
 
     with pytest.raises(KeyboardInterrupt):
         run(state_path, train_step=stop)
@@ -169,8 +173,8 @@ def test_the_state_of_another_network_is_refused(state_path: Path) -> None:
 
 
 def test_mixed_precision_leaves_inputs_alone(state_path: Path) -> None:
-    def exact(wrapped: nn.Module, generator: torch.Generator) -> dict[str, Tensor]:
-        terms = step(wrapped, generator)
+    def exact(wrapped: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+        terms = step(wrapped, batch)
         assert terms["loss"].dtype == torch.float32
         return terms
 

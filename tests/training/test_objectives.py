@@ -12,6 +12,7 @@ from stages.models.mesh_to_speech import MeshToSpeech, MeshToSpeechConfig, visib
 from stages.models.motion_denoiser import MotionDenoiser
 from stages.training import diffusion_objective
 from stages.training.diffusion_objective import DiffusionObjective, DiffusionWeights, Dropout, Scales
+from stages.training.face_augmentation import FaceAugmentation
 from stages.training.m2s_objective import M2SObjective, M2SWeights
 from stages.training.windows import WindowBatch, WindowShape, draw_windows
 from tests.builders import small_head
@@ -27,7 +28,7 @@ def judge_of() -> MeshToSpeech:
     torch.manual_seed(0)
     size, indices = visible_size(HEAD.record, "mouth2s")
     model = MeshToSpeech(
-        MeshToSpeechConfig(input_size=size, dim=16, num_layers=1, num_heads=2, kernel=5, num_units=6, speaker_dim=8)
+        MeshToSpeechConfig(input_size=size, dim=16, num_layers=1, num_heads=2, kernel=5, num_units=6, voice_dim=8)
     )
     model.vertex_indices.copy_(indices)
     model.input_scale.fill_(0.01)
@@ -174,17 +175,19 @@ def test_a_start_does_not_see_what_stands_in_its_context() -> None:
 def test_mesh_to_speech_learns_a_tiny_batch() -> None:
     fps = 30.0
     network = judge_of().requires_grad_()
-    objective = M2SObjective(network, HEAD, M2SWeights(), input_noise=0.05).train()
-    batch = draw_windows([telling_clip(80, fps)], WindowShape(25, fps), 2, torch.Generator().manual_seed(0))
+    objective = M2SObjective(
+        network, HEAD, M2SWeights(), FaceAugmentation(), motion_scale=torch.full((NUM_FEATURES,), 0.1), num_speakers=1
+    ).train()
+    batch = draw_windows([telling_clip(80, fps)], WindowShape(28, fps), 2, torch.Generator().manual_seed(0))
     torch.manual_seed(0)
     optimiser = torch.optim.Adam(network.parameters(), lr=5e-3)
-    first = objective.eval()(batch, fps)
+    first = objective.eval()(batch, fps, 25)
     objective.train()
-    for _ in range(60):
+    for _ in range(150):
         optimiser.zero_grad()
-        objective(batch, fps)["loss"].backward()
+        objective(batch, fps, 25)["loss"].backward()
         optimiser.step()
-    last = objective.eval()(batch, fps)
+    last = objective.eval()(batch, fps, 25)
     assert last["loss"] < 0.6 * first["loss"]
     assert last["unit_accuracy"] > max(0.6, float(first["unit_accuracy"]))
     weights = M2SWeights()
