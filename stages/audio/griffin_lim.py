@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor
 
-from stages.audio.log_mel import HOP_SAMPLES, WINDOW_SAMPLES, mel_filters
+from stages.audio.log_mel import HOP_SAMPLES, LOG_FLOOR, WINDOW_SAMPLES, mel_filters
+
+# torchaudio mirrors half a window at either end, so there must be more sound than that.
+_FEWEST_FRAMES = 3
 
 
 def griffin_lim(log_mel: Tensor, *, num_iterations: int = 32) -> Tensor:
@@ -18,6 +21,10 @@ def griffin_lim(log_mel: Tensor, *, num_iterations: int = 32) -> Tensor:
     Source: Griffin, Lim, "Signal estimation from modified short-time Fourier transform", 1984.
     """
     from torchaudio.functional import griffinlim
+
+    length = len(log_mel)
+    missing = max(0, _FEWEST_FRAMES - length)
+    log_mel = torch.nn.functional.pad(log_mel, (0, 0, 0, missing), value=LOG_FLOOR)
 
     # The filters overlap, so the least-squares inverse may be negative where the true amplitude is not.
     inverse = torch.linalg.pinv(mel_filters().to(log_mel.device))
@@ -35,4 +42,4 @@ def griffin_lim(log_mel: Tensor, *, num_iterations: int = 32) -> Tensor:
         momentum=0.99,
         length=len(log_mel) * HOP_SAMPLES,
         rand_init=False,
-    )
+    )[: length * HOP_SAMPLES]
