@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.artifacts.head_record import HeadRecord
+from stages.corpora.mouth import mouth_vertices
 from stages.runtime.errors import ThunderError
 
 # Median of |log(edge of one mesh / edge of the other)| after taking out a common scale.
@@ -52,13 +53,14 @@ def check_axes(where: str, template: NDArray[np.float32], faces: NDArray[np.int3
     Raises:
         ThunderError: it does so only when turned; the message says which axes it seems to have.
     """
-    if _looks_ahead(template, faces, lips):
+    mouth = mouth_vertices(template, faces, lips)
+    if _looks_ahead(template, faces, lips, mouth):
         return
     for order in permutations(range(3)):
         for signs in product((1.0, -1.0), repeat=3):
             turn = np.zeros((3, 3), np.float32)
             turn[np.arange(3), order] = signs
-            if np.linalg.det(turn) > 0 and _looks_ahead(template @ turn.T, faces, lips):
+            if np.linalg.det(turn) > 0 and _looks_ahead(template @ turn.T, faces, lips, mouth):
                 up, front = (_AXES[2 * order[row] + (signs[row] < 0)] for row in (1, 2))
                 raise ThunderError(
                     f"{where}: the face seems to look to {front} with {up} up, wanted +Z and +Y; "
@@ -67,15 +69,17 @@ def check_axes(where: str, template: NDArray[np.float32], faces: NDArray[np.int3
     # No turn helps: a mesh that these rules of thumb do not know, which is no reason to refuse it.
 
 
-def _looks_ahead(template: NDArray[np.float32], faces: NDArray[np.int32], lips: NDArray[np.int32]) -> bool:
+def _looks_ahead(
+    template: NDArray[np.float32], faces: NDArray[np.int32], lips: NDArray[np.int32], mouth: NDArray[np.int32]
+) -> bool:
     """Whether the mouth is widest along X, its skin faces +Z, and what protrudes most above it near the middle is a nose."""
-    mouth = template[lips]
-    width, height, depth = np.ptp(mouth, axis=0)
+    box = template[mouth]
+    width, height, depth = np.ptp(box, axis=0)
     if width <= max(height, depth):
         return False
     corners = template[faces[np.isin(faces, lips).any(axis=1)]]  # (F, 3, 3)
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).sum(axis=0)
-    offset = template - (mouth.min(axis=0) + mouth.max(axis=0)) / 2
+    offset = template - (box.min(axis=0) + box.max(axis=0)) / 2
     near = (np.abs(offset[:, 0]) <= 0.2 * width) & (np.abs(offset[:, 1]) <= 1.3 * width)
     above, below = near & (offset[:, 1] >= 0.25 * width), near & (offset[:, 1] <= -0.25 * width)
     if normal[2] <= np.abs(normal[:2]).max() or not above.any() or not below.any():

@@ -10,7 +10,7 @@ from stages.corpora.biwi import official_splits
 from stages.corpora.layout import open_corpus
 from stages.preprocess import preprocess
 from stages.runtime.errors import ThunderError
-from tests.corpora.written import dump, face_mesh, write_biwi
+from tests.corpora.written import dump, face_mesh, lower_face, write_biwi
 from thunder_cli.app import app
 
 
@@ -45,13 +45,19 @@ def test_every_frame_comes_back(tmp_path: Path) -> None:
     assert texts["M3_e37"] == "A later one, with 2 numbers."
     assert texts["M3_e33"] == ""
     template, _, lips = face_mesh()
-    np.testing.assert_array_equal(corpus.head.regions["lips"], lips)
+    np.testing.assert_array_equal(corpus.head.regions["lips"], lower_face())
     np.testing.assert_array_equal(corpus.head.regions["upper_face"], np.flatnonzero(template[:, 1] > 0.05))
     assert any(
         remark.startswith("234 of 240 sequences of the official splits are not there") for remark in corpus.remarks
     )
     assert any("2 sequences are in no split and left out (F1_e37, ...); --biwi-test B" in r for r in corpus.remarks)
     assert any("no unit of length" in remark for remark in corpus.remarks)
+    # The corners end the slit, at x = 0.03 and y = -0.04, however wide the region is; the chin lies below.
+    landmarks = {name: template[vertex] for name, vertex in corpus.head.landmarks.items()}
+    np.testing.assert_allclose(landmarks["mouth_left"][:2], [0.03, -0.04], atol=1e-6)
+    np.testing.assert_allclose(landmarks["mouth_right"][:2], [-0.03, -0.04], atol=1e-6)
+    assert landmarks["chin"][1] < -0.06
+    assert set(corpus.head.regions["mouth"]) >= set(lips)
 
 
 def test_the_other_test_set(tmp_path: Path) -> None:

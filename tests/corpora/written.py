@@ -81,6 +81,12 @@ def face_mesh() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return template.astype("f4"), np.concatenate(faces).astype("i4"), np.unique(lips)
 
 
+def lower_face() -> np.ndarray:
+    """A region as BIWI's `lve.txt` is: the lower face from cheek to cheek, far wider than the mouth."""
+    template, _, _ = face_mesh()
+    return np.flatnonzero((np.abs(template[:, 0]) < 0.055) & (template[:, 1] < -0.01))
+
+
 def face_motion(template: np.ndarray, num_frames: int, seed: int) -> np.ndarray:
     """Vertices (T, V, 3) f32 of a face that opens its jaw, smiles and raises its brows: three independent directions."""
     curves = small_motion(num_frames, 3, seed)
@@ -191,7 +197,7 @@ def write_biwi(folder: Path, *, sentences: tuple[int, ...] = (1, 33, 37)) -> dic
 
     Every length is divided by about 0.2, as a unit-less corpus may be.
     """
-    template, faces, lips = face_mesh()
+    template, faces, _ = face_mesh()
     templates = {subject: 5.0 * scale * template for subject, scale in (("F1", 1.1), ("F2", 1.0), ("M3", 0.95))}
     (folder / "vertices_npy").mkdir(parents=True)
     (folder / "wav").mkdir()
@@ -207,7 +213,7 @@ def write_biwi(folder: Path, *, sentences: tuple[int, ...] = (1, 33, 37)) -> dic
             written[name] = moving
     dump(folder / "templates.pkl", templates)
     write_ply(folder / "BIWI.ply", templates["F2"], faces)
-    (folder / "regions" / "lve.txt").write_text(", ".join(map(str, lips)))
+    (folder / "regions" / "lve.txt").write_text(", ".join(map(str, lower_face())))
     (folder / "regions" / "fdd.txt").write_text(", ".join(map(str, np.flatnonzero(template[:, 1] > 0.05))))
     (folder / "sentences.txt").write_text("1. The first of them.\n37. A later one, with 2 numbers.\n")
     return written
