@@ -14,10 +14,10 @@ from stages.heads.head import Head
 from stages.models.mesh_to_speech import MeshToSpeech, look_at
 from stages.models.resampling import read_at
 
-# Attention over a whole recording would grow with the square of its length. Longer ones are heard in pieces, each with
-# half a second of its neighbours, so that no piece begins in the middle of a word.
+# Attention over a whole recording would grow with the square of its length. Longer ones are heard in pieces, each with a
+# second of its neighbours, so that no piece begins in the middle of a word. At whole seconds, where whole rates have a frame.
 _LONGEST_MEL_FRAMES = 16 * MEL_RATE_HZ
-_MARGIN_MEL_FRAMES = MEL_RATE_HZ // 2
+_MARGIN_MEL_FRAMES = 1 * MEL_RATE_HZ
 
 # (log_mel (B, L, 80), units (B, L / 2), voice (B, voice_dim)) -> waveform (B, L * 160).
 ToWaveform = Callable[[Tensor, Tensor, Tensor], Tensor]
