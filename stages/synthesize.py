@@ -95,7 +95,7 @@ def synthesize(
         seed: of everything.
         fps: frames per second of the motion.
         engines: among which the speakers are divided: espeak, flite, festival.
-        languages: among which they are divided: en, de, es, fr, it.
+        languages: among which they are divided: en, de, es, fr, it, zh.
         held_out: persons whose recorded voices are for the test split alone, see `held_out.splits`.
         jobs: processes; 0 means one a core.
         force: replace a corpus that an earlier call made here.

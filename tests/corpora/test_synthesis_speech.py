@@ -73,6 +73,36 @@ def test_symbols_become_labels(symbol, labels):
     assert arpabet(symbol) == labels
 
 
+@pytest.mark.parametrize(
+    ("said", "labels"),
+    [
+        ("爸爸", "B AA0 B AA0"),
+        ("葡萄", "P HH UW0 T HH AW0"),
+        ("吃书", "CH IH1 SH UW1"),
+        ("日", "R IH1"),
+        ("七", "T S IY1"),
+        ("西", "S IY1"),
+        ("去", "T S UW1"),
+        ("女", "N UW1"),
+        ("国", "G W AO1"),
+        ("学", "S W EH1"),
+        ("飞", "F EY1"),
+        ("二", "AH1 R"),
+    ],
+)
+def test_mandarin_is_read_with_lips_of_its_own(said, labels):
+    spoken = speak(said + "。", base_voice("sit/cmn"), words_per_minute=200, pitch=50, pitch_range=50)
+    found = [label for symbol in spoken.symbols for label in arpabet(symbol, "zh") if label != SILENCE]
+    assert " ".join(found) == labels
+
+
+def test_an_aspirated_stop_ends_soon_after_its_burst():
+    sound = np.full(500, 99, np.int16)
+    sound[100:200] = 0
+    # At 1 kHz: closed from 100, burst at 200, breath from 228.
+    assert _tidied([(0, "a"), (200, "ph"), (260, "ˈɑ")], sound, 1000) == (["a", "pʰ", "h", "ˈɑ"], [0, 100, 228, 260])
+
+
 def test_every_label_has_a_viseme():
     assert set(VISEMES) > VOWELS
     assert len(VISEMES) == 40
@@ -84,7 +114,7 @@ def test_every_label_has_a_viseme():
 def test_every_sound_of_every_accent_is_known(language, accent):
     text = " ".join(distinct_sentences(12, np.random.default_rng(1), language))
     spoken = speak(text, base_voice(LANGUAGES[language][accent][0]), words_per_minute=200, pitch=50, pitch_range=50)
-    unknown = [symbol for symbol in spoken.symbols if symbol and arpabet(symbol) == (SILENCE,)]
+    unknown = [symbol for symbol in spoken.symbols if symbol and arpabet(symbol, language) == (SILENCE,)]
     assert not unknown
 
 

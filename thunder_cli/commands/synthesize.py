@@ -19,7 +19,7 @@ def synthesize(
         str, typer.Option(help="Speech engines, divided among the speakers: espeak, flite, festival, with commas.")
     ] = "espeak",
     languages: Annotated[
-        str, typer.Option(help="Languages, divided among the speakers: en, de, es, fr, it, with commas.")
+        str, typer.Option(help="Languages, divided among the speakers: en, de, es, fr, it, zh, with commas.")
     ] = "en",
     held_out: Annotated[
         str, typer.Option(help="Persons whose recorded voices are for the test split alone, with commas; '' for none.")

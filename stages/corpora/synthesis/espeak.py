@@ -35,6 +35,9 @@ _LONGEST_CLOSURE_S = 0.13
 # After a pause the lips and the tongue close first; the library begins with the burst.
 _CLOSURE_AFTER_PAUSE_S = 0.06
 _STOPS = tuple("ptkbdɡgʈɖcɟqʔ")
+# Stops with breath, as the library writes those of Mandarin. The lips part at the burst, which is so long.
+_ASPIRATED = ("ph", "th", "kh")
+_BURST_S = 0.028
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def speak(text: str, voice: str, *, words_per_minute: int, pitch: int, pitch_ran
 def _tidied(
     events: list[tuple[int, str]], samples: NDArray[np.int16], sample_rate_hz: int
 ) -> tuple[list[str], list[int]]:
-    """Phones in order, without empty ones, stops beginning where their closure does."""
+    """Phones in order, without empty ones, stops beginning where their closure does and parted from their breath."""
     if events[0][0] > 0:
         events = [(0, ""), *events]
     symbols: list[str] = []
@@ -152,7 +155,11 @@ def _tidied(
     for (start, symbol), end in zip(events, ends, strict=True):
         if symbol.startswith("("):  # a switch of language, no sound
             continue
-        if end > start and not (symbol == "" and symbols and symbols[-1] == ""):
+        if symbol in _ASPIRATED and end > start:
+            burst = min(int(_BURST_S * sample_rate_hz), (end - start) // 2)
+            symbols += [symbol[0] + "ʰ", "h"]
+            starts += [start, start + burst]
+        elif end > start and not (symbol == "" and symbols and symbols[-1] == ""):
             symbols.append(symbol)
             starts.append(start)
     starts[0] = 0

@@ -2,7 +2,7 @@
 
 Each makes some hundred thousand distinct sentences. Gender is settled by grouping nouns with their article, agreement by
 keeping subjects in the third person singular. Words were chosen for sounds that English lacks (German ü, ö, ch; French nasal
-vowels; Spanish rr, ñ) and for lips that close, round or meet the teeth.
+vowels; Spanish rr, ñ; Mandarin zh, x, ü) and for lips that close, round or meet the teeth.
 """
 
 GRAMMARS: dict[str, dict[str, list[str]]] = {
@@ -279,6 +279,77 @@ GRAMMARS: dict[str, dict[str, list[str]]] = {
         "place": [
             "a casa", "a Firenze", "sotto il ponte", "in cucina", "vicino al fiume", "davanti al museo", "nel bosco",
             "con {name}", "a Bologna", "al mare", "in ufficio",
+        ],
+    },
+    # Mandarin: a space parts the words, so that they can be counted, and is left out of what is said and written.
+    "zh": {
+        "sentence": [
+            "{who} {when} {does}。", "{when} {who} {place} {does}。", "{who} {place} {did} {object}。",
+            "{when} {who} {did} {object}。", "{who} 为什么 {likes} {object}？", "{who} 什么时候 {buys} {object}？",
+            "{thing} 很 {quality}。", "{thing} 比 {thing} {quality}。", "{who} 说 {thing} 不 {quality}。",
+            "请 你 帮 {who} {buys} {object}。", "{thing} 真 {quality}！",
+            "{who} {does}，可是 {who} {did} {object}。", "你 {likes} {object} 吗？",
+            "{when} 我们 跟 {name} 一起 {does}。", "{who} 会 {does}，也 会 {does}。",
+        ],
+        "who": [
+            "{name}", "{name}", "{relative}", "我 {relative}", "你 的 {person}", "我们 的 {person}",
+            "那 个 {person}", "他", "我", "她 {relative}",
+        ],
+        "name": [
+            "王明", "李红", "张伟", "小芳", "小玉", "阿宝", "陈波", "吴女士", "周先生", "孙小姐", "刘老师",
+            "马医生", "冯飞", "徐军", "朱迪", "彭博士", "胡文", "方敏", "于娜", "裴云",
+        ],
+        "relative": ["爸爸", "妈妈", "哥哥", "姐姐", "弟弟", "妹妹", "爷爷", "奶奶", "叔叔", "婆婆", "女儿", "舅舅"],
+        "person": [
+            "朋友", "老师", "医生", "司机", "服务员", "邻居", "画家", "护士", "同学", "木匠", "翻译", "裁缝",
+            "律师", "主任", "模特", "渔夫",
+        ],
+        "does": [
+            "跑步", "唱歌", "跳舞", "睡觉", "做饭", "喝茶", "看书", "写字", "画画", "上班", "下棋", "吹笛子",
+            "骑自行车", "喝咖啡", "放风筝", "打排球", "踢足球", "听音乐", "洗衣服", "包饺子", "逛公园", "拍照片",
+            "学普通话", "去图书馆", "坐飞机", "爬山", "买菜", "发脾气", "吃月饼", "扫雪",
+        ],
+        "buys": ["买", "卖", "画", "拿", "找", "要", "带", "选", "搬", "抱"],
+        "did": [
+            "买了", "卖了", "画了", "找到了", "丢了", "看见了", "带来了", "准备了", "发现了", "忘了", "修好了",
+            "分了", "摸了", "捧着",
+        ],
+        "likes": ["喜欢", "想要", "需要", "想买", "害怕", "不要", "保护", "佩服"],
+        "object": [
+            "{count} 本 {book}", "{count} 把 {handle}", "{count} 个 {piece}", "{count} 条 {strip}",
+            "{count} 张 {sheet}", "{count} 只 {animal}", "{count} 件 {garment}", "{count} 朵 {flower}",
+            "{who} 的 {piece}",
+        ],
+        "thing": [
+            "这 本 {book}", "那 把 {handle}", "我 的 {piece}", "{relative} 的 {strip}", "那 张 {sheet}",
+            "这 只 {animal}", "{name} 的 {garment}", "那 朵 {flower}",
+        ],
+        "count": ["一", "两", "三", "四", "五", "六", "七", "八", "九", "十", "几", "二十"],
+        "book": ["书", "小说", "词典", "护照", "日记", "画册", "菜谱", "地图册"],
+        "handle": ["雨伞", "椅子", "钥匙", "勺子", "剪刀", "斧头", "梳子", "吉他"],
+        "piece": [
+            "苹果", "杯子", "面包", "盘子", "橘子", "书包", "箱子", "西瓜", "瓶子", "枕头", "皮球", "包裹", "蜜桃",
+            "风扇", "沙发", "灯泡",
+        ],
+        "strip": ["裙子", "鱼", "毛巾", "围巾", "裤子", "小船", "马路", "河", "尾巴", "被子"],
+        "sheet": ["报纸", "照片", "火车票", "桌子", "地图", "白纸", "唱片", "邮票", "木板", "画"],
+        "animal": ["猫", "狗", "鸟", "兔子", "蝴蝶", "母鸡", "老虎", "蜜蜂", "企鹅", "蚂蚁", "绵羊"],
+        "garment": ["毛衣", "衬衫", "外套", "礼物", "睡衣", "旗袍", "雨衣", "行李"],
+        "flower": ["玫瑰花", "菊花", "云", "荷花", "梅花", "蘑菇"],
+        "quality": [
+            "漂亮", "方便", "贵", "大", "小", "白", "红", "绿", "普通", "新", "旧", "可爱", "特别", "有名", "奇怪",
+            "破", "轻", "厚", "美", "软",
+        ],
+        "when": [
+            "今天", "明天 早上", "昨天 晚上", "星期{weekday}", "周末", "春天", "夏天", "秋天", "冬天",
+            "下雨 的 时候", "吃饭 以后", "{count} 点 半", "去年", "每天 下午", "有时候", "{month}月",
+        ],
+        "weekday": ["一", "二", "三", "四", "五", "六", "日"],
+        "month": ["一", "二", "三", "四", "五", "六", "七", "八", "九", "十", "十一", "十二"],
+        "place": [
+            "在 北京", "在 上海", "在 家里", "在 学校", "在 图书馆", "在 厨房 里", "在 公园 里", "在 河边",
+            "在 桥上", "在 飞机场", "在 商店 里", "在 山坡 上", "在 火车 上", "在 医院 门口", "在 广州",
+            "在 西湖 边", "在 武汉", "在 瀑布 旁边",
         ],
     },
 }  # fmt: skip

@@ -12,7 +12,7 @@ from stages.corpora.synthesis.expression import FaceStyle, draw_face_style, expr
 from stages.corpora.synthesis.phones import SILENCE, TimedPhones, between_silences
 from stages.corpora.synthesis.voices import SAMPLE_RATE_HZ, Voice, draw_voice, say
 
-_SENTENCE_END = re.compile(r"(?<=[.?!])\s+")
+_SENTENCE_END = re.compile(r"(?<=[.?!。？！])\s+")
 _MEDIAN_PAUSE_S = 0.42
 
 

@@ -62,6 +62,17 @@ _LETTERS: dict[str, str] = {
     "u": "UW", "ʊ": "UH", "ʉ": "UW", "ɯ": "UH", "y": "UW", "ʏ": "UH", "ø": "UW", "œ": "ER", "ɤ": "AH",
 }  # fmt: skip
 
+# Mandarin as eSpeak NG writes it, which is not quite IPA: a dot is retroflex, an h behind a fricative is breath. Stops are
+# voiceless all; what tells them apart is the breath, and with it how long the lips stay apart before the vowel. The lips of
+# pinyin j, q, x are those of z, c, s (spread, unless the vowel is rounded), of zh, ch, sh those of English "sh".
+_MANDARIN: dict[str, str] = {
+    "p": "B", "pʰ": "P", "t": "D", "tʰ": "T", "k": "G", "kʰ": "K", "h": "HH", "χ": "HH",
+    "ts": "D Z", "tsh": "T S", "tɕ": "D Z", "tɕh": "T S", "ɕ": "S", "ts.": "JH", "ts.h": "CH", "s.": "SH", "ʐ": "R",
+    "i.": "IH", "i̪": "IH", "a": "AA", "ər": "AH R", "o": "AO", "o-": "AH", "onɡ": "UH NG", "ɑu": "AW",
+    "ia": "Y AA", "iɑ": "Y AA", "iɛ": "Y EH", "iou": "Y OW", "ua": "W AA", "uɑ": "W AA", "uo": "W AO", "uai": "W AY",
+    "uei": "W EY", "uə": "W AH", "yɛ": "W EH", "yæ": "W EH", "yi": "UW IH", "yə": "UW IH",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class TimedPhones:
@@ -97,25 +108,20 @@ def stress(label: str) -> int:
     return int(label[-1]) if label[-1].isdigit() else 0
 
 
-def arpabet(symbol: str) -> tuple[str, ...]:
+def arpabet(symbol: str, language: str = "en") -> tuple[str, ...]:
     """The labels of one IPA symbol.
 
     Args:
         symbol: a phone as eSpeak NG reports it, possibly with stress mark, length mark and diacritics, possibly a vowel
             with the r or the glide that follows it; empty for a pause.
+        language: zh has readings of its own.
 
     Returns:
         One or more labels; silence for a pause. Marks that say nothing about the lips are dropped.
     """
     vowel_stress = {"ˈ": "1", "ˌ": "2"}.get(symbol[:1], "0")
-    # A long a is the open back vowel, a short one the front vowel of "trap".
-    written = "".join(c if c in _LETTERS else unicodedata.normalize("NFD", c) for c in symbol.replace("aː", "ɑ"))
-    letters = "".join(c for c in written if c in _LETTERS)
-    labels: list[str] = []
-    while letters:
-        size = next((n for n in (3, 2) if letters[:n] in _CLUSTERS and len(letters) >= n), 1)
-        labels += (_CLUSTERS[letters[:size]] if size > 1 else _LETTERS[letters[0]]).split()
-        letters = letters[size:]
+    spoken = _MANDARIN.get(symbol.lstrip("ˈˌ")) if language == "zh" else None
+    labels = spoken.split() if spoken else _by_letters(symbol)
     if not labels:
         return (SILENCE,)
     # Of a symbol with two vowels only the first is stressed.
@@ -125,12 +131,25 @@ def arpabet(symbol: str) -> tuple[str, ...]:
     )
 
 
-def timed_phones(symbols: Sequence[str], boundaries_s: NDArray[np.float64]) -> TimedPhones:
+def _by_letters(symbol: str) -> list[str]:
+    # A long a is the open back vowel, a short one the front vowel of "trap".
+    written = "".join(c if c in _LETTERS else unicodedata.normalize("NFD", c) for c in symbol.replace("aː", "ɑ"))
+    letters = "".join(c for c in written if c in _LETTERS)
+    labels: list[str] = []
+    while letters:
+        size = next((n for n in (3, 2) if letters[:n] in _CLUSTERS and len(letters) >= n), 1)
+        labels += (_CLUSTERS[letters[:size]] if size > 1 else _LETTERS[letters[0]]).split()
+        letters = letters[size:]
+    return labels
+
+
+def timed_phones(symbols: Sequence[str], boundaries_s: NDArray[np.float64], language: str = "en") -> TimedPhones:
     """Labels and times of an utterance.
 
     Args:
         symbols: P IPA symbols.
         boundaries_s: (P + 1,) seconds.
+        language: as for `arpabet`.
 
     Returns:
         The labels; a symbol of several labels is shared out evenly, a vowel counting twice; silences are joined.
@@ -139,7 +158,7 @@ def timed_phones(symbols: Sequence[str], boundaries_s: NDArray[np.float64]) -> T
     boundaries: list[float] = []
     for k, symbol in enumerate(symbols):
         start, end = float(boundaries_s[k]), float(boundaries_s[k + 1])
-        parts = arpabet(symbol)
+        parts = arpabet(symbol, language)
         shares = np.cumsum([0.0] + [2.0 if base_label(p) in VOWELS else 1.0 for p in parts])
         for part, share in zip(parts, shares, strict=False):
             if part != SILENCE or not labels or labels[-1] != SILENCE:

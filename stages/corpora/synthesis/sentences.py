@@ -179,8 +179,8 @@ def distinct_sentences(num_sentences: int, rng: np.random.Generator, language: s
         language: en, or one of `GRAMMARS`.
 
     Returns:
-        Sentences of 2 to 14 words, each with a capital and a final mark. Numbers are spelled out. Fewer than asked for
-        where the grammar is exhausted.
+        Sentences of 2 to 14 words, each with a capital (where its script has them) and a final mark. Numbers are spelled
+        out. Fewer than asked for where the grammar is exhausted.
     """
     seen: dict[str, None] = {}
     repetitions = 0
@@ -213,4 +213,6 @@ def _endless_sentences(rng: np.random.Generator, language: str) -> Iterator[str]
         if MIN_WORDS <= len(words) <= MAX_WORDS and not repeated:
             if language == "en":
                 sentence = _LONE_A.sub(r"\1n ", sentence)
+            if language == "zh":
+                sentence = sentence.replace(" ", "")
             yield _FIRST_LETTER.sub(lambda letter: letter[0].upper(), sentence, count=1)

@@ -41,7 +41,10 @@ LANGUAGES: dict[str, dict[str, tuple[str, float]]] = {
     "es": {"es": ("roa/es", 0.5), "es-419": ("roa/es-419", 0.5)},
     "fr": {"fr": ("roa/fr", 0.7), "fr-be": ("roa/fr-BE", 0.3)},
     "it": {"it": ("roa/it", 1.0)},
+    "zh": {"zh": ("sit/cmn", 1.0)},
 }
+# How fast people speak, in the synthesiser's words per minute; its words of Mandarin are long.
+_WORDS_PER_MINUTE = {"zh": 225}
 ENGINES = ("espeak", "flite", "festival")
 _PROGRAMS: dict[str, Any] = {"flite": flite, "festival": festival}
 
@@ -168,7 +171,7 @@ def draw_voice(rng: np.random.Generator, role: tuple[str, str, str] = ("espeak",
         accent=accent,
         traits="\n".join(lines),
         speed_up=speed_up,
-        words_per_minute=float(np.clip(rng.normal(182, 30), 120, 260)),
+        words_per_minute=float(np.clip(rng.normal(_WORDS_PER_MINUTE.get(language, 182), 30), 120, 260)),
         liveliness=float(np.clip(rng.normal(52, 14), 20, 90)),
         language=language,
     )
@@ -220,7 +223,7 @@ def say(
             pitch_range=round(heard_range),
         )
         sound, rate_hz = spoken.waveform, spoken.sample_rate_hz
-        phones = timed_phones(spoken.symbols, spoken.boundaries_s)
+        phones = timed_phones(spoken.symbols, spoken.boundaries_s, voice.language)
     else:
         manner = Manner(
             tempo=float(words_per_minute / voice.natural_words_per_minute / voice.speed_up),
