@@ -20,6 +20,9 @@ from stages.artifacts.head_record import HeadRecord, read_head, write_head
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 
+# Models that no head has a part in.
+_SOUND_ALONE = frozenset({"thunder.vocoder", "thunder.recogniser"})
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -30,20 +33,28 @@ class Checkpoint:
         weights: parameter name -> array.
         normalisation: name -> array; statistics that inputs and outputs are scaled by.
         curves: name -> (n, 2) array of (step, value) recorded during training.
-        head: the head whose motion the model speaks of.
+        head: the head whose motion the model speaks of; None for a model of sound alone.
     """
 
     config: dict[str, Any]
     weights: dict[str, np.ndarray]
     normalisation: dict[str, np.ndarray]
-    head: HeadRecord
+    head: HeadRecord | None = None
     curves: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def required_head(self) -> HeadRecord:
+        """The head, for models of motion, which `read_checkpoint` never returns without one."""
+        if self.head is None:
+            raise ValueError("a model of sound has no head")
+        return self.head
 
 
 def write_checkpoint(path: Path, schema: str, checkpoint: Checkpoint, provenance: Provenance, *, force: bool) -> None:
     """Writes a model; `provenance.config` should be the whole configuration, `checkpoint.config` the network's."""
     with write_artifact(path, schema, provenance, force=force) as file:
-        write_head(file, checkpoint.head)
+        if checkpoint.head is not None:
+            write_head(file, checkpoint.head)
         _write_arrays(file.create_group("weights"), checkpoint.weights)
         _write_arrays(file.create_group("normalisation"), checkpoint.normalisation)
         curves = file.create_group("training/curves")
@@ -64,7 +75,7 @@ def read_checkpoint(path: Path, schema: str) -> Checkpoint:
             config=read_json_attribute(file, "model"),
             weights=_read_arrays(file, "weights"),
             normalisation=_read_arrays(file, "normalisation"),
-            head=read_head(file),
+            head=None if schema in _SOUND_ALONE else read_head(file),
             # A loss may have been infinite for a while; that does not make the model unusable.
             curves={name: read_array(curves, name, ndim=2, finite=False) for name in curves},
         )

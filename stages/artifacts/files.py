@@ -27,6 +27,8 @@ SCHEMAS: dict[str, tuple[int, str]] = {
     "thunder.head": (1, "make assets/head.h5"),
     "thunder.dataset": (1, "thunder preprocess"),
     "thunder.m2s": (1, "thunder train-m2s"),
+    "thunder.vocoder": (1, "thunder train-vocoder"),
+    "thunder.recogniser": (1, "thunder train-recogniser"),
     "thunder.lipreader": (1, "thunder train-lipreader"),
     "thunder.diffusion": (1, "thunder train-diffusion"),
     "thunder.animator": (1, "thunder train-animator"),

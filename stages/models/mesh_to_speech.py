@@ -186,7 +186,7 @@ def load_mesh_to_speech(path: Path, device: torch.device | str = "cpu") -> tuple
     checkpoint = read_checkpoint(path, "thunder.m2s")
     model = MeshToSpeech(MeshToSpeechConfig.resolve(options=checkpoint.config))
     load_weights(model, checkpoint.weights | checkpoint.normalisation, path)
-    return model.to(device).eval().requires_grad_(False), checkpoint.head
+    return model.to(device).eval().requires_grad_(False), checkpoint.required_head
 
 
 def check_same_face(model_head: HeadRecord, head: HeadRecord, kind: MelInput, path: Path) -> None:

@@ -217,4 +217,4 @@ def load_motion_denoiser(path: Path, device: torch.device | str = "cpu") -> tupl
     checkpoint = read_checkpoint(path, "thunder.diffusion")
     model = MotionDenoiser(MotionDenoiserConfig.resolve(options=checkpoint.config))
     load_weights(model, checkpoint.weights | checkpoint.normalisation, path)
-    return model.to(device).eval().requires_grad_(False), checkpoint.head
+    return model.to(device).eval().requires_grad_(False), checkpoint.required_head

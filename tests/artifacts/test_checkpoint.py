@@ -103,3 +103,13 @@ def test_incomplete_metrics_are_refused(tmp_path: Path, part: str) -> None:
         del file[part]
     with pytest.raises(ThunderError, match=r"incomplete or damaged|is missing"):
         read_metrics(path)
+
+
+def test_a_model_of_sound_has_no_head_and_one_of_motion_must(tmp_path: Path) -> None:
+    whole = CHECKPOINT
+    headless = Checkpoint(whole.config, whole.weights, whole.normalisation, curves=whole.curves)
+    write_checkpoint(tmp_path / "sound.h5", "thunder.recogniser", headless, Provenance(seed=0), force=False)
+    assert read_checkpoint(tmp_path / "sound.h5", "thunder.recogniser").head is None
+    write_checkpoint(tmp_path / "motion.h5", "thunder.m2s", headless, Provenance(seed=0), force=False)
+    with pytest.raises(ThunderError, match="head"):
+        read_checkpoint(tmp_path / "motion.h5", "thunder.m2s")
