@@ -3,10 +3,12 @@
 import importlib.util
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 # Where torchaudio's compiled extension goes when it cannot load; `torchaudio` only loads from `lib`.
 _ASIDE = "lib.aside"
@@ -38,6 +40,8 @@ def examine(*, fix: bool = False) -> list[Check]:
         _examine_torchaudio(fix=fix),
         _examine_ffmpeg(),
         _examine_espeak(),
+        _examine_flite(),
+        _examine_festival(),
         _examine_pytorch3d(),
     ]
     return [check if check.status != "ok" else Check(check.name, check.status, check.found) for check in checks]
@@ -143,6 +147,37 @@ def _examine_espeak() -> Check:
         return Check("espeak-ng", "ok", str(espeakng_loader.get_library_path()))
     except (ImportError, OSError, RuntimeError) as error:
         return Check("espeak-ng", "fail", _last_line(error), "pip install espeakng-loader; only `synthesize` needs it")
+
+
+def _examine_flite() -> Check:
+    from stages.corpora.synthesis import flite
+
+    return _examine_voices("flite", flite, ("en",), dict.fromkeys(flite.VOICES, "flite"))
+
+
+def _examine_festival() -> Check:
+    from stages.corpora.synthesis import festival
+
+    return _examine_voices("festival", festival, ("en", "it"), festival.PACKAGES)
+
+
+def _examine_voices(engine: str, program: Any, languages: tuple[str, ...], packages: dict[str, str]) -> Check:
+    """The recorded voices of an engine that is a program of its own; `synthesize` does without them."""
+    from stages.runtime.errors import ThunderError
+
+    if shutil.which(engine) is None:
+        return Check(engine, "note", "not installed", _recorded_voices(engine, sorted({engine, *packages.values()})))
+    try:
+        names = [name for language in languages for name in program.voices(language)]
+        found = f"{program.version()}, voices: {', '.join(names) or 'none'}"
+    except ThunderError as error:
+        return Check(engine, "note", str(error), f"install {engine} anew; only `synthesize --engine {engine}` needs it")
+    missing = sorted({package for name, package in packages.items() if name not in names})
+    return Check(engine, "note" if missing else "ok", found, _recorded_voices(engine, missing))
+
+
+def _recorded_voices(engine: str, packages: list[str]) -> str:
+    return f"optional voices for `synthesize --engine {engine}`; Debian: `apt-get install {' '.join(packages)}`"
 
 
 def _examine_pytorch3d() -> Check:

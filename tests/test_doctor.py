@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from stages import doctor
+from stages.corpora.synthesis import festival, flite
 from stages.doctor import Check, examine
+from stages.runtime.errors import ThunderError
 
 INIT = """
 from pathlib import Path
@@ -114,4 +116,45 @@ def test_a_machine_in_order_needs_no_remedies(monkeypatch: pytest.MonkeyPatch) -
     checks = examine()
     assert {c.name for c in checks} >= {"python", "cores", "torch", "torchaudio", "ffmpeg", "espeak-ng", "pytorch3d"}
     assert all(c.remedy == "" for c in checks if c.status == "ok")
-    assert {c.status for c in checks if c.name not in ("pytorch3d", "torchaudio")} == {"ok"}
+    assert {c.status for c in checks if c.name not in ("pytorch3d", "torchaudio", "flite", "festival")} == {"ok"}
+
+
+def engine(name: str) -> Check:
+    return next(check for check in examine() if check.name == name)
+
+
+def test_missing_speech_engines_are_a_note_with_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda program: None)
+    assert engine("flite") == Check(
+        "flite",
+        "note",
+        "not installed",
+        "optional voices for `synthesize --engine flite`; Debian: `apt-get install flite`",
+    )
+    check = engine("festival")
+    assert check.status == "note"
+    assert "`apt-get install festival festvox-" in check.remedy
+
+
+def test_voices_of_a_speech_engine_are_listed_and_missing_ones_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = ("it", 100.0, 150.0)
+    monkeypatch.setattr("shutil.which", lambda program: "/usr/bin/" + program)
+    monkeypatch.setattr(flite, "version", lambda: "2.2")
+    monkeypatch.setattr(flite, "voices", lambda language: dict.fromkeys(flite.VOICES, facts))
+    assert engine("flite") == Check("flite", "ok", "2.2, voices: slt, rms, awb, kal16")
+    monkeypatch.setattr(festival, "version", lambda: "2.5")
+    monkeypatch.setattr(festival, "voices", lambda language: {"lp_diphone": facts} if language == "it" else {})
+    check = engine("festival")
+    assert (check.status, check.found) == ("note", "2.5, voices: lp_diphone")
+    assert check.remedy.endswith(
+        "`apt-get install festvox-itapc16k festvox-kallpc16k festvox-kdlpc16k festvox-us-slt-hts`"
+    )
+
+
+def test_a_speech_engine_that_fails_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(language: str) -> dict[str, tuple[str, float, float]]:
+        raise ThunderError("flite: ended with 127 (no message); is it installed whole?")
+
+    monkeypatch.setattr("shutil.which", lambda program: "/usr/bin/" + program)
+    monkeypatch.setattr(flite, "voices", fails)
+    assert (engine("flite").status, "127" in engine("flite").found) == ("note", True)

@@ -24,6 +24,15 @@ VOICES: dict[str, tuple[str, str, float, float]] = {
     "pc_diphone": ("it", "it", 115.0, 150.0),
 }
 
+# Debian's packages of these voices.
+PACKAGES: dict[str, str] = {
+    "cmu_us_slt_arctic_hts": "festvox-us-slt-hts",
+    "kal_diphone": "festvox-kallpc16k",
+    "ked_diphone": "festvox-kdlpc16k",
+    "lp_diphone": "festvox-italp16k",
+    "pc_diphone": "festvox-itapc16k",
+}
+
 # Italian phones, as this engine names them, in IPA; a final 1 is stress.
 _ITALIAN: dict[str, str] = {
     "#": "", "a": "a", "e": "e", "E": "ɛ", "i": "i", "o": "o", "O": "ɔ", "u": "u", "j": "j", "w": "w", "p": "p", "t": "t",
