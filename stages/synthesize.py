@@ -95,7 +95,7 @@ def synthesize(
         seed: of everything.
         fps: frames per second of the motion.
         engines: among which the speakers are divided: espeak, flite, festival.
-        languages: among which they are divided: en, de, es, fr, it, zh.
+        languages: among which they are divided: en, de, es, fr, it, zh; one that is named twice has twice the speakers.
         held_out: persons whose recorded voices are for the test split alone, see `held_out.splits`.
         jobs: processes; 0 means one a core.
         force: replace a corpus that an earlier call made here.
@@ -116,7 +116,7 @@ def synthesize(
             f"found {num_subjects} subjects, {jobs} jobs and {fps:g} fps"
         )
     num_subjects = min(num_subjects, num_clips) if num_clips is not None else num_subjects
-    roles = casting(tuple(dict.fromkeys(engines)), tuple(dict.fromkeys(languages)))
+    roles = casting(tuple(dict.fromkeys(engines)), languages)
     cast = [roles[k % len(roles)] for k in range(num_subjects)]
     of_split = splits(cast, held_out)
     recipe = {
@@ -128,7 +128,7 @@ def synthesize(
         "seed": seed,
         "fps": fps,
         "engines": {engine: engine_version(engine) for engine in dict.fromkeys(engines)},
-        "languages": list(dict.fromkeys(languages)),
+        "languages": list(languages),
         "speakers": _speakers(seed, cast, of_split),
     }
     with _new_folder(output_dir, force=force) as folder:

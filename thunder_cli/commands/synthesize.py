@@ -19,7 +19,10 @@ def synthesize(
         str, typer.Option(help="Speech engines, divided among the speakers: espeak, flite, festival, with commas.")
     ] = "espeak",
     languages: Annotated[
-        str, typer.Option(help="Languages, divided among the speakers: en, de, es, fr, it, zh, with commas.")
+        str,
+        typer.Option(
+            help="Languages of the speakers: en, de, es, fr, it, zh, with commas; named twice, twice as many."
+        ),
     ] = "en",
     held_out: Annotated[
         str, typer.Option(help="Persons whose recorded voices are for the test split alone, with commas; '' for none.")

@@ -100,7 +100,7 @@ def casting(engines: tuple[str, ...], languages: tuple[str, ...]) -> list[tuple[
 
     Args:
         engines: some of `ENGINES`.
-        languages: some of `LANGUAGES`.
+        languages: some of `LANGUAGES`; one that is named twice has twice the speakers.
 
     Returns:
         (engine, language, voice) triples, languages and then engines alternating, so that each engine that speaks a
@@ -130,10 +130,13 @@ def casting(engines: tuple[str, ...], languages: tuple[str, ...]) -> list[tuple[
         len(names) for options in able.values() for _, names in options
     )
     roles = []
-    for k in range(rounds):
-        for language, options in able.items():
+    turns = dict.fromkeys(able, 0)
+    for _ in range(rounds):
+        for language in languages:
+            options, k = able[language], turns[language]
             engine, names = options[k % len(options)]
             roles.append((engine, language, names[k // len(options) % len(names)]))
+            turns[language] += 1
     return roles
 
 
