@@ -90,7 +90,6 @@ def turn_face(visible: Tensor, rest: Tensor, amount: float) -> Tensor:
 def add_noise(visible: Tensor, scale: Tensor, amount: float) -> Tensor:
     """White noise on (B, T, C), of `amount` times the deviation (C,) of each value."""
     bank = amount * scale * torch.randn(_NUM_NOISE_FRAMES, visible.shape[-1]).to(visible.device)
-    bank = torch.cat([bank, -bank])
     return visible + bank[torch.randint(len(bank), visible.shape[:2])]
 
 

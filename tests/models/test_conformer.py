@@ -2,7 +2,7 @@
 
 import torch
 
-from stages.models.conformer import Conformer, RotaryAttention, rotary_angles, rotate
+from stages.models.conformer import Conformer, RotaryAttention, attend, rotary_angles, rotate
 
 
 def conformer(num_layers: int = 2) -> Conformer:
@@ -53,3 +53,13 @@ def test_every_parameter_receives_gradient() -> None:
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
+
+
+def test_attention_is_the_same_in_either_way_of_computing_it() -> None:
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 4, 50, 16)
+    exact = attend(q, k, v)
+    scores = (q @ k.transpose(-1, -2) / 4).softmax(-1)
+    torch.testing.assert_close(exact, scores @ v)
+    half = attend(q.bfloat16(), k.bfloat16(), v.bfloat16())
+    torch.testing.assert_close(half.float(), exact, atol=0.03, rtol=0.03)
