@@ -5,10 +5,12 @@
 
 and, optional, what `stages.corpora.sidecars` names. The FLAME file is the user's own.
 
-Rotations are axis-angle, radians. `pose` may have 3 values a frame: the jaw (the head, where the jaw has a key of its own);
-6: head, jaw (DECA, EMOCA, DiffPoseTalk); or 15: head, neck, jaw, left eye, right eye, FLAME's order. A .npy of plain numbers
-has 50 or 100 expressions and 3 of the jaw: (T, 53) or (T, 103); with more columns nobody could tell which is which.
-Translations and cameras are left out. Shape coefficients become the subject's template, by their mean over all its frames.
+A joint's rotation is axis-angle in radians, or what else `stages.corpora.joint_rotations` names. `pose` is axis-angle: 3 values
+a frame are the jaw (the head, where the jaw has a key of its own); 6: head, jaw (DECA, EMOCA, DiffPoseTalk); or 15: head, neck,
+jaw, left eye, right eye, FLAME's order. A .npy of plain numbers has 50 or 100 expressions and 3 of the jaw: (T, 53) or
+(T, 103); with more columns nobody could tell which is which. What else a file holds is left out, and said: translations and
+cameras, since a head here turns and does not travel; eyelids, which are no part of FLAME. Shape coefficients become the
+subject's template, by their mean over all its frames.
 """
 
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from stages.audio.waveform import load_waveform
 from stages.corpora.checks import open_mouths
 from stages.corpora.corpus import Corpus, RawClip, Recording
 from stages.corpora.flame_model import WHERE_FLAME_COMES_FROM, FlameModel, read_flame_model
+from stages.corpora.joint_rotations import joint_angles
 from stages.corpora.numpy_files import npy_shape, read_npy, read_npz
 from stages.corpora.sidecars import Pair, complete, find_pairs
 from stages.corpora.surface import read_lips
@@ -50,10 +53,10 @@ _POSES: dict[int, tuple[str, ...]] = {
     15: ("head", "neck", "jaw", "eyeLeft", "eyeRight"),
 }
 _PLAIN_COLUMNS = (53, 103)
-# Half a turn and a little: no joint of a face turns further, and degrees do.
-_MAX_ANGLE = 3.5
 # People look at the camera on the whole: a mean rotation beyond this comes from another frame of reference.
 _TURNED_AWAY = 1.5
+# Coefficients kept from the listing for the reading, so that files are read once: 26 hours, as of TFHP. The rest is read twice.
+_MAX_BYTES_KEPT = 1 << 29
 _COMMON_FPS = (24.0, 25.0, 30 / 1.001, 30.0, 50.0, 60.0)
 
 
@@ -66,12 +69,19 @@ class Coefficients:
         rotations: joint -> (T, 3) f32, axis-angle; at least the jaw's.
         shape: (S,) f32, the mean over frames; None where the file has none.
         fps: where the file says it.
+        unused: its other keys.
     """
 
     expression: NDArray[np.float32]
     rotations: dict[str, NDArray[np.float32]]
     shape: NDArray[np.float32] | None
     fps: float | None
+    unused: tuple[str, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes."""
+        return self.expression.nbytes + sum(angles.nbytes for angles in self.rotations.values())
 
 
 def read_flame(
@@ -97,9 +107,11 @@ def read_flame(
     own = {path.resolve().with_suffix("") for path in (flame_path, lips_path) if path is not None}
     # FLAME's file is no clip, should it lie in the corpus.
     problems = [problem for problem in problems if (folder / problem.item).resolve() not in own]
-    usable: list[Pair] = []
+    usable: list[tuple[Pair, Coefficients | None]] = []
+    bytes_kept = 0
     turned: set[str] = set()
     joints: set[str] = set()
+    unused: set[str] = set()
     shapes: dict[str, list[tuple[int, NDArray[np.float32]]]] = {}
     num_expressions = 0
     for pair in pairs:
@@ -109,8 +121,10 @@ def read_flame(
         except ThunderError as error:
             problems.append(Failure(pair.name, str(error)))
             continue
-        usable.append(pair)
+        bytes_kept += found.nbytes
+        usable.append((pair, found if bytes_kept <= _MAX_BYTES_KEPT else None))
         joints |= found.rotations.keys()
+        unused |= set(found.unused)
         if "head" in found.rotations and np.linalg.norm(found.rotations["head"].mean(axis=0)) > _TURNED_AWAY:
             turned.add(pair.subject)
         num_expressions = max(num_expressions, found.expression.shape[1])
@@ -118,11 +132,11 @@ def read_flame(
             shapes.setdefault(pair.subject, []).append((len(found.expression), found.shape))
     head = model.head(lips, num_expressions, tuple(joint for joint in JOINTS if joint in joints))
     recordings = [
-        Recording(pair.id, pair.subject, pair.split, partial(_read_recording, pair, head.features, fps))
-        for pair in usable
+        Recording(pair.id, pair.subject, pair.split, partial(_read_recording, pair, found, head.features, fps))
+        for pair, found in usable
     ]
     templates = {subject: model.face_of(_mean_shape(each)) for subject, each in shapes.items()}
-    remarks = [*_remarks(recordings, set(shapes), turned), *open_mouths(head, templates)]
+    remarks = [*_remarks(recordings, set(shapes), turned, unused), *open_mouths(head, templates)]
     return Corpus("flame", head, None, recordings, templates, problems, remarks)
 
 
@@ -130,7 +144,7 @@ def read_coefficients(path: Path) -> Coefficients:
     """Reads one file of coefficients.
 
     Raises:
-        ThunderError: damaged, keys missing, NaN, angles in degrees, or parts of unequal length.
+        ThunderError: damaged, keys missing, NaN, angles in degrees, no rotation, or parts of unequal length.
     """
     content = read_npy(path) if path.suffix.lower() == ".npy" else read_npz(path)
     if isinstance(content, np.ndarray):
@@ -162,7 +176,8 @@ def read_coefficients(path: Path) -> Coefficients:
         if rate.size != 1 or rate.dtype.kind not in "iuf" or not 1 <= float(rate.reshape(())) <= 1000:
             raise ThunderError(f"{path}: fps wanted one number, 1 to 1000, found {given['fps']!r}")
         fps = float(rate.reshape(()))
-    return Coefficients(expression, rotations, shape, fps)
+    used = {alias for aliases in ALIASES.values() for alias in aliases}
+    return Coefficients(expression, rotations, shape, fps, tuple(sorted(by_key.keys() - used)))
 
 
 def is_coefficients(path: Path) -> bool:
@@ -196,28 +211,23 @@ def _rotations(path: Path, given: dict[str, Any], num_frames: int) -> dict[str, 
         if parts == ("jaw",) and "jaw" in given:
             parts = ("head",)
         rotations = {joint: pose[:, 3 * k : 3 * k + 3] for k, joint in enumerate(parts)}
+    rotations |= {joint: _rows(path, joint, given[joint]) for joint in JOINTS if joint in given}
     if "eyes" in given:
         eyes = _rows(path, "eyes", given["eyes"])
-        if eyes.shape[1] != 6:
-            raise ThunderError(f"{path}: eyes wanted 6 values, left and then right, found {eyes.shape[1]}")
-        rotations |= {"eyeLeft": eyes[:, :3], "eyeRight": eyes[:, 3:]}
-    for joint in JOINTS:
-        if joint in given:
-            angles = _rows(path, joint, given[joint])
-            if joint == "jaw" and angles.shape[1] == 1:  # Opening only, as models that predict nothing else write it.
-                angles = np.pad(angles, ((0, 0), (0, 2)))
-            if angles.shape[1] != 3:
-                raise ThunderError(
-                    f"{path}: {joint} wanted 3 values a frame, axis-angle in radians, found {angles.shape[1]}"
-                )
-            rotations[joint] = angles
-    for joint, angles in rotations.items():
-        if len(angles) not in (1, num_frames):
-            raise ThunderError(f"{path}: {len(angles)} frames of {joint}, {num_frames} of expression; wanted as many")
-        largest = float(np.linalg.norm(angles, axis=1).max())
-        if largest > _MAX_ANGLE:
-            raise ThunderError(f"{path}: {joint} turned by {largest:.3g}, wanted radians, axis-angle; convert it")
-    return {joint: np.broadcast_to(angles, (num_frames, 3)) for joint, angles in rotations.items()}
+        if eyes.shape[1] not in (6, 12, 18):
+            raise ThunderError(
+                f"{path}: eyes wanted 6 values, axis-angle of the left and then of the right (or 12 or 18 of their matrices), "
+                f"found {eyes.shape[1]}"
+            )
+        half = eyes.shape[1] // 2
+        rotations = {"eyeLeft": eyes[:, :half], "eyeRight": eyes[:, half:]} | rotations
+    for joint, values in rotations.items():
+        if len(values) not in (1, num_frames):
+            raise ThunderError(f"{path}: {len(values)} frames of {joint}, {num_frames} of expression; wanted as many")
+    return {
+        joint: np.broadcast_to(joint_angles(path, joint, values), (num_frames, 3))
+        for joint, values in rotations.items()
+    }
 
 
 def _rows(path: Path, name: str, value: Any) -> NDArray[np.float32]:
@@ -253,8 +263,13 @@ def _mean_shape(shapes: list[tuple[int, NDArray[np.float32]]]) -> NDArray[np.flo
     return np.stack(padded).sum(axis=0, dtype=np.float64).astype(np.float32)
 
 
-def _remarks(recordings: list[Recording], shaped: set[str], turned: set[str]) -> list[str]:
+def _remarks(recordings: list[Recording], shaped: set[str], turned: set[str], unused: set[str]) -> list[str]:
     remarks = []
+    if unused:
+        remarks.append(
+            f"left out, being no expression, rotation or shape of FLAME: {_listed(unused)} (translations and cameras: a head "
+            f"here turns and does not travel)"
+        )
     if without := {recording.subject for recording in recordings} - shaped:
         remarks.append(f"no shape coefficients of {_listed(without)}: FLAME's mean face stands for them")
     if turned:
@@ -269,8 +284,8 @@ def _listed(names: set[str]) -> str:
     return ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
 
 
-def _read_recording(pair: Pair, features: tuple[str, ...], fps: float | None) -> RawClip:
-    found = read_coefficients(pair.motion)
+def _read_recording(pair: Pair, kept: Coefficients | None, features: tuple[str, ...], fps: float | None) -> RawClip:
+    found = kept or read_coefficients(pair.motion)
     rate = found.fps or pair.facts.get("fps") or fps
     if rate is None:
         measured = len(found.expression) / (len(load_waveform(pair.sound)) / SAMPLE_RATE_HZ)

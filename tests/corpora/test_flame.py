@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from stages.artifacts.clips import open_clips
 from stages.corpora.corpus import Corpus
 from stages.corpora.flame import read_coefficients, read_flame
+from stages.corpora.joint_rotations import joint_angles
 from stages.heads.head import build_head
 from stages.preprocess import preprocess
 from stages.runtime.errors import ThunderError
@@ -120,6 +122,56 @@ def test_every_trackers_keys_come_back_frame_for_frame(
     np.testing.assert_allclose(corpus.templates["ann"], wanted_face, atol=1e-6)
 
 
+def rows_of_matrices(axis_angle: np.ndarray, count: int = 2) -> np.ndarray:
+    """The first rows of rotation matrices, one after another (T, 3 count)."""
+    matrices = Rotation.from_rotvec(axis_angle.astype("f8")).as_matrix()
+    return matrices[:, :count].reshape(len(axis_angle), -1).astype("f4")
+
+
+@pytest.mark.parametrize(("count", "tracker"), [(2, "MICA's tracker"), (3, "matrices")])
+def test_rotations_may_be_rows_of_matrices(tmp_path: Path, flame: Path, count: int, tracker: str) -> None:
+    coefficients = {
+        "exp": EXPRESSION,
+        "jaw": rows_of_matrices(JAW, count),
+        "neck": rows_of_matrices(NECK, count) if count == 2 else Rotation.from_rotvec(NECK).as_matrix(),
+        "eyes": joined(rows_of_matrices(LEFT, count), rows_of_matrices(RIGHT, count)),
+        "shape": SHAPE[None],
+        "eyelids": np.zeros((T, 2), "f4"),
+        "translation": np.ones((T, 3), "f4"),
+        "fps": 25,
+    }
+    write_coefficients(tmp_path / "c" / "ann" / "a", coefficients, T / 25)
+    corpus = read(tmp_path / "c", flame)
+    motion = motion_of(corpus)
+    for joint, wanted in {"jaw": JAW, "neck": NECK, "eyeLeft": LEFT, "eyeRight": RIGHT}.items():
+        found = np.stack([motion[f"{joint}{axis}"] for axis in "XYZ"], axis=1)
+        np.testing.assert_allclose(found, wanted, atol=1e-5, err_msg=tracker)
+    (remark,) = [r for r in corpus.remarks if "left out" in r]
+    assert "eyelids, translation (translations and cameras" in remark
+
+
+def test_rows_that_are_nearly_orthonormal_give_the_nearest_turn() -> None:
+    rng = np.random.default_rng(0)
+    axis = rng.normal(size=(50, 3))
+    wanted = (axis / np.linalg.norm(axis, axis=1, keepdims=True) * np.linspace(0, 3.1, 50)[:, None]).astype("f4")
+    rows = rows_of_matrices(wanted) * 1.01
+    np.testing.assert_allclose(joint_angles(Path("a.npz"), "head", rows), wanted, atol=2e-5)
+
+
+def test_files_are_read_once_where_memory_allows(tmp_path: Path, flame: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_flame_corpus(tmp_path / "c")
+    corpus = read(tmp_path / "c", flame)
+    kept = [recording.read().motion for recording in corpus.recordings]
+    monkeypatch.setattr("stages.corpora.flame._MAX_BYTES_KEPT", 8_000)
+    again = [recording.read().motion for recording in read(tmp_path / "c", flame).recordings]
+    for first, second in zip(kept, again, strict=True):
+        assert first is not None
+        np.testing.assert_array_equal(first, second)
+    for path in (tmp_path / "c").rglob("*.npz"):
+        path.unlink()
+    assert [recording.read().fps for recording in corpus.recordings] == [25.0, 25.0, 25.0]
+
+
 @pytest.mark.parametrize("num_columns", [53, 103])
 def test_plain_arrays_of_known_width(tmp_path: Path, flame: Path, num_columns: int) -> None:
     values = np.random.default_rng(0).normal(0, 0.1, (T, num_columns)).astype("f4")
@@ -191,8 +243,9 @@ def test_the_rate_is_the_files_then_the_sidecars_then_the_options(tmp_path: Path
         ({"exp": EXPRESSION}, "no jaw in it; wanted one of the keys jaw_pose, .* pose, .*; found exp"),
         ({"exp": EXPRESSION, "jaw": JAW[:-1]}, "29 frames of jaw, 30 of expression"),
         ({"exp": EXPRESSION, "pose": joined(JAW, JAW, JAW)}, r"pose of 9 values, wanted 3 \(jaw\), 6"),
-        ({"exp": EXPRESSION, "jaw": joined(JAW, JAW)}, "jaw wanted 3 values a frame, axis-angle in radians, found 6"),
-        ({"exp": EXPRESSION, "jaw": JAW, "eyes": LEFT}, "eyes wanted 6 values, left and then right, found 3"),
+        ({"exp": EXPRESSION, "jaw": joined(JAW, JAW)}, "jaw of 6 values, wanted rows of a rotation matrix"),
+        ({"exp": EXPRESSION, "jaw": JAW, "eyes": LEFT}, "eyes wanted 6 values, axis-angle of the left.*, found 3"),
+        ({"exp": EXPRESSION, "jaw": joined(JAW, JAW[:, :1])}, "jaw wanted 3 values a frame, axis-angle .*, found 4"),
         ({"exp": EXPRESSION, "jaw": JAW * 57.3}, "jaw turned by .*, wanted radians"),
         ({"exp": np.where(EXPRESSION > 1.2, np.nan, EXPRESSION), "jaw": JAW}, "NaN or infinity in expression, frame"),
         ({"exp": np.array("happy"), "jaw": JAW}, "expression wanted numbers"),
