@@ -31,6 +31,7 @@ from thunder_cli.commands import (
     synthesize,
     train_diffusion,
     train_m2s,
+    train_recogniser,
 )
 from thunder_cli.console import ThunderGroup
 
@@ -64,6 +65,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "synthesize": synthesize.synthesize,
     "preprocess": preprocess.preprocess,
     "train-m2s": train_m2s.train_m2s,
+    "train-recogniser": train_recogniser.train_recogniser,
     "train-diffusion": train_diffusion.train_diffusion,
     "sample": sample.sample,
     "render": render.render,

@@ -1,0 +1,62 @@
+"""Connectionist temporal classification (CTC): from log-probabilities of every frame to a sequence of labels.
+
+A path names a label or the blank in every frame; it spells what remains when repetitions are merged and blanks removed.
+
+Source: Graves et al., "Connectionist Temporal Classification", ICML 2006; prefix beam search after Hannun et al.,
+"First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional Recurrent DNNs", 2014, without a
+language model.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from torch import Tensor
+
+from stages.models.characters import BLANK
+
+# Labels less likely than this in a frame open no new prefix: they would be pruned a frame later.
+_LEAST_LOG_PROBABILITY = -9.0
+
+
+def frames_needed(labels: Sequence[int]) -> int:
+    """The shortest path that spells `labels`: one frame each, and a blank between two of a kind."""
+    return len(labels) + sum(a == b for a, b in pairwise(labels))
+
+
+def greedy_labels(log_probs: Tensor) -> list[int]:
+    """What the likeliest path of (n, C) spells."""
+    path = log_probs.argmax(-1).unique_consecutive()
+    return path[path != BLANK].tolist()
+
+
+def beam_search(log_probs: Tensor, width: int) -> list[int]:
+    """The sequence whose paths together are likeliest, as far as `width` prefixes kept after every frame find it.
+
+    Frames follow each other, so that this loops over them; prefixes of one frame are few.
+
+    Args:
+        log_probs: (n, C) natural logarithms.
+        width: prefixes kept.
+    """
+    frames = log_probs.double().cpu().numpy()
+    # Prefix -> log-probability of its paths that end in a blank, and in its last label.
+    beam: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -np.inf)}
+    for frame in frames:
+        likely = [int(c) for c in np.flatnonzero(frame > _LEAST_LOG_PROBABILITY) if c != BLANK]
+        grown: dict[tuple[int, ...], list[float]] = defaultdict(lambda: [-np.inf, -np.inf])
+        for prefix, (blank, label) in beam.items():
+            total = np.logaddexp(blank, label)
+            stays = grown[prefix]
+            stays[0] = np.logaddexp(stays[0], total + frame[BLANK])
+            if prefix:
+                stays[1] = np.logaddexp(stays[1], label + frame[prefix[-1]])
+            for c in likely:
+                # A second label of a kind begins only after a blank; without one it is the first going on.
+                before = blank if prefix and c == prefix[-1] else total
+                longer = grown[(*prefix, c)]
+                longer[1] = np.logaddexp(longer[1], before + frame[c])
+        best = sorted(grown.items(), key=lambda entry: -np.logaddexp(entry[1][0], entry[1][1]))[:width]
+        beam = {prefix: (blank, label) for prefix, (blank, label) in best}
+    return list(next(iter(beam)))
