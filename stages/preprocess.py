@@ -1,10 +1,15 @@
-"""A corpus of any known layout becomes `dataset.h5`: recordings are read in many processes and written by one."""
+"""A corpus of any known layout becomes `dataset.h5`: recordings are read many at a time and written by one process.
 
-from collections import deque
+Curves and coefficients are parsed, which Python does one at a time: processes read them. Vertices are read, projected and
+measured by compiled code that threads run side by side, and are too many to hand from one process to another: threads read
+them once, and the writer takes them from memory.
+"""
+
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import partial
+from math import ceil
 from os import cpu_count
 from pathlib import Path
 from time import perf_counter
@@ -22,9 +27,10 @@ from stages.corpora.corpus import Corpus, Frames, RawClip, Recording, split_by_s
 from stages.corpora.lag import LagEstimate, lip_opening
 from stages.corpora.layout import open_corpus
 from stages.heads.displacement import ReconstructionError, fit_displacement_head, project
+from stages.runtime.ahead import in_order, read_ahead
 from stages.runtime.errors import Failure, ThunderError, summarise_failures
 from stages.runtime.interrupts import deferred_interrupts
-from stages.runtime.progress import Progress, silent
+from stages.runtime.progress import Advance, Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 
 # Starting processes takes seconds: not worth it for fewer recordings than this.
@@ -32,8 +38,12 @@ _FEW_RECORDINGS = 64
 # Frames that the basis of a displacement head is fitted to; faces change little from one frame to the next.
 _MAX_FRAMES_TO_FIT = 3_000
 _FIT_BLOCK_FRAMES = 128
-# Vertices in memory at a time, in each process: small enough for a processor's cache to be of some use.
+# Vertices worked on at a time, in each thread: small enough for a processor's cache to be of some use.
 _BLOCK_BYTES = 1 << 22
+# Vertices of a recording that wait in memory for the writer; those of longer ones it reads again.
+_HELD_BYTES = 48 << 20
+# One writer keeps no more threads than this busy.
+_MAX_THREADS = 4
 # Recordings that wait for the writer, for each process.
 _AHEAD = 4
 
@@ -139,7 +149,7 @@ def preprocess(
         components: motion features of a displacement head.
         drop_vertices: leave the exact vertices of a corpus of meshes out of the file.
         allow_mismatch: go on where sound and motion differ by 100 ms or more.
-        jobs: processes; 0 means one a core.
+        jobs: processes, or threads where recordings are meshes; 0 means one a core.
         force: replace an existing output.
         resume: go on with what an interrupted run of the same corpus and options left.
         seed: draws the splits where the corpus has none.
@@ -188,17 +198,22 @@ def preprocess(
             _add_lag(lag, finished, clip)
         summary.num_resumed, summary.num_frames = len(done), 0
         error.merge(ReconstructionError.from_figures(finished, writer.reconstruction()))
-        waiting = [r for r in corpus.recordings if r.id not in done]
-        job = partial(_prepare, fps=fps or corpus.fps, allow_mismatch=allow_mismatch)
+        waiting = [(r, corpus.templates.get(r.subject)) for r in corpus.recordings if r.id not in done]
+        job = partial(
+            _prepare,
+            fps=fps or corpus.fps,
+            allow_mismatch=allow_mismatch,
+            head=finished if finished.kind == "displacement" else None,
+            keep=not drop_vertices,
+        )
         with progress("preprocessing", total=len(corpus.recordings)) as advance:
             advance(len(done))
-            for recording, outcome in _prepare_all(waiting, job, corpus.templates, finished, jobs or cpu_count() or 1):
+            for (recording, _), outcome in _prepare_all(waiting, job, jobs or cpu_count() or 1):
                 try:
                     if isinstance(outcome, Failure):
                         raise ThunderError(outcome.reason)
                     clip = _clip(recording, splits[recording.id], outcome)
-                    frames = None if drop_vertices else outcome.raw.vertices
-                    _write_whole(writer, clip, frames, error, outcome.error)
+                    _write_whole(writer, clip, outcome.raw.vertices, error, outcome.error)
                 except ThunderError as refusal:
                     summary.failures.append(Failure(recording.id, str(refusal)))
                 else:
@@ -248,25 +263,25 @@ def _with_basis(corpus: Corpus, splits: dict[str, str], components: int, progres
     """The corpus's head with a basis fitted to frames of the training split, so that a test stays a test."""
     usable = [r for r in corpus.recordings if r.frames is not None]
     chosen = [r for r in usable if splits[r.id] == "train"] or usable
-    step = max(1, sum(len(r.frames) for r in chosen if r.frames is not None) // _MAX_FRAMES_TO_FIT)
+    step = max(1, ceil(sum(len(r.frames) for r in chosen if r.frames is not None) / _MAX_FRAMES_TO_FIT))
 
     failures: list[Failure] = []
 
-    def displacements() -> Iterator[np.ndarray]:
-        with progress("fitting the head", total=len(chosen)) as advance:
-            for recording in chosen:
-                assert recording.frames is not None
-                template = corpus.templates.get(recording.subject, corpus.head.template)
-                try:
-                    check_same_order("first frame", recording.frames[:1][0], template, corpus.head.faces)
-                    for start in range(0, len(recording.frames), step * _FIT_BLOCK_FRAMES):
-                        yield recording.frames[start : start + step * _FIT_BLOCK_FRAMES : step] - template
-                except ThunderError as error:  # The second reading fails likewise, and is what reports it.
-                    failures.append(Failure(recording.id, str(error)))
-                advance(1)
+    def displacements(advance: Advance) -> Iterator[np.ndarray]:
+        for recording in chosen:
+            assert recording.frames is not None
+            template = corpus.templates.get(recording.subject, corpus.head.template)
+            try:
+                check_same_order("first frame", recording.frames[:1][0], template, corpus.head.faces)
+                for start in range(0, len(recording.frames), step * _FIT_BLOCK_FRAMES):
+                    yield recording.frames[start : start + step * _FIT_BLOCK_FRAMES : step] - template
+            except ThunderError as error:  # The second reading fails likewise, and is what reports it.
+                failures.append(Failure(recording.id, str(error)))
+            advance(1)
 
     try:
-        return fit_displacement_head(corpus.head, displacements(), components)
+        with progress("fitting the head", total=len(chosen)) as advance:
+            return fit_displacement_head(corpus.head, read_ahead(displacements(advance)), components)
     except ThunderError:
         if len(failures) < len(chosen):
             raise
@@ -275,7 +290,7 @@ def _with_basis(corpus: Corpus, splits: dict[str, str], components: int, progres
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What a process makes of a recording: all but its vertices, which the writer copies from where they lie."""
+    """What is made of a recording before it is written; the vertices of a long one are still where they lay."""
 
     raw: RawClip
     motion: np.ndarray
@@ -283,31 +298,38 @@ class _Prepared:
     error: ReconstructionError | None
 
 
-# The head that a process projects vertices to: some megabytes, so each process is told once.
-_head: HeadRecord | None = None
-
-
-def _tell_head(head: HeadRecord) -> None:
-    global _head  # noqa: PLW0603 - there is no other way to give a process something once
-    _head = head
-
-
 def _prepare(
-    recording: Recording, template: np.ndarray | None, *, fps: float | None, allow_mismatch: bool
+    recording: Recording,
+    template: np.ndarray | None,
+    *,
+    fps: float | None,
+    allow_mismatch: bool,
+    head: HeadRecord | None,
+    keep: bool,
 ) -> _Prepared | Failure:
+    """Reads a recording; projects its vertices, where it has them, to the motion of `head`, and keeps them if asked."""
     try:
         raw, remark = align(recording.read(), fps, allow_mismatch=allow_mismatch)
         if raw.vertices is None:
             assert raw.motion is not None, "a recording has motion or vertices"
             return _Prepared(raw, raw.motion, remark, None)
-        assert _head is not None, "told when the processes were started"
-        template = _head.template if template is None else template
-        motion, error = [], ReconstructionError()
-        check_same_order("first frame", raw.vertices[:1][0], template, _head.faces)
+        assert head is not None, "vertices come with a displacement head"
+        template = head.template if template is None else template
+        check_same_order("first frame", raw.vertices[:1][0], template, head.faces)
+        shape = (len(raw.vertices), *template.shape)
+        held = np.empty(shape, np.float32) if keep and shape[0] * template.nbytes <= _HELD_BYTES else None
+        motion, error, start = [], ReconstructionError(), 0
         for frames in _blocks(raw.vertices):
+            if held is not None:
+                held[start : start + len(frames)] = frames
+                start += len(frames)
             displacements = frames - template
-            motion.append(project(_head, displacements))
-            error.add(_head, motion[-1], displacements)
+            motion.append(project(head, displacements))
+            error.add(head, motion[-1], displacements)
+        if held is not None:
+            raw = replace(raw, vertices=Frames(held.__getitem__, len(held)))
+        elif not keep:
+            raw = replace(raw, vertices=None)
         return _Prepared(raw, np.concatenate(motion), remark, error)
     except ThunderError as error:
         return Failure(recording.id, str(error))
@@ -322,32 +344,17 @@ def _blocks(frames: Frames) -> Iterator[np.ndarray]:
 
 
 def _prepare_all(
-    recordings: Sequence[Recording],
-    job: partial[_Prepared | Failure],
-    templates: dict[str, np.ndarray],
-    head: HeadRecord,
-    jobs: int,
-) -> Iterator[tuple[Recording, _Prepared | Failure]]:
-    """Each recording and what came of it, in order; no process runs far ahead of the writer."""
-    if jobs == 1 or len(recordings) < _FEW_RECORDINGS:
-        _tell_head(head)
-        for recording in recordings:
-            yield recording, job(recording, templates.get(recording.subject))
-        return
-    with ProcessPoolExecutor(jobs, initializer=_tell_head, initargs=(head,)) as pool:
-        waiting: deque[tuple[Recording, Future[_Prepared | Failure]]] = deque()
-        try:
-            for recording in recordings:
-                waiting.append((recording, pool.submit(job, recording, templates.get(recording.subject))))
-                if len(waiting) > _AHEAD * jobs:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
+    calls: Sequence[tuple[Recording, np.ndarray | None]], job: partial[_Prepared | Failure], jobs: int
+) -> Iterator[tuple[tuple[Recording, np.ndarray | None], _Prepared | Failure]]:
+    """Each recording with its subject's template, and what came of it, in order; none is read far ahead of the writer."""
+    if any(recording.frames is not None for recording, _ in calls):
+        with ThreadPoolExecutor(min(jobs, _MAX_THREADS)) as threads:
+            yield from in_order(threads, job, calls, ahead=min(jobs, _MAX_THREADS) + 1)
+    elif jobs == 1 or len(calls) < _FEW_RECORDINGS:
+        yield from ((call, job(*call)) for call in calls)
+    else:
+        with ProcessPoolExecutor(jobs) as processes:
+            yield from in_order(processes, job, calls, ahead=_AHEAD * jobs)
 
 
 def _add_lag(lag: LagEstimate, head: HeadRecord, clip: Clip) -> None:

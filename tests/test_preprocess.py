@@ -11,7 +11,9 @@ import torch
 from typer.testing import CliRunner, Result
 
 import stages.artifacts.clips
+import stages.corpora.vertex_arrays
 import stages.heads.head
+import stages.preprocess
 from stages.artifacts.clips import open_clips
 from stages.audio.waveform import to_int16, write_wav
 from stages.heads.head import build_head
@@ -161,6 +163,43 @@ def test_processes_and_one_process_write_the_same(tmp_path: Path, monkeypatch: p
         for clip_id in one:
             np.testing.assert_array_equal(one.read(clip_id).motion, two.read(clip_id).motion)
             np.testing.assert_array_equal(one.read(clip_id).waveform, two.read(clip_id).waveform)
+
+
+def test_threads_and_recordings_too_long_to_hold_write_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_vocaset_processed(tmp_path / "voca")
+    made = {}
+    for jobs, held in ((1, 1 << 20), (2, 1 << 20), (3, 0)):
+        monkeypatch.setattr(stages.preprocess, "_HELD_BYTES", held)
+        made[jobs] = tmp_path / f"{jobs}.h5"
+        preprocess(tmp_path / "voca", made[jobs], jobs=jobs)
+    with open_clips(made[1]) as one:
+        for jobs in (2, 3):
+            with open_clips(made[jobs]) as other:
+                assert list(one) == list(other)
+                for clip_id in one:
+                    wanted, found = one.read(clip_id, vertices=True), other.read(clip_id, vertices=True)
+                    np.testing.assert_array_equal(found.motion, wanted.motion)
+                    np.testing.assert_array_equal(found.vertices, wanted.vertices)
+                assert dict(other.file["head/reconstruction"].attrs) == dict(one.file["head/reconstruction"].attrs)
+
+
+def test_a_recording_is_read_once_after_the_basis_is_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = write_vocaset_processed(tmp_path / "voca")
+    read: dict[str, int] = {}
+    read_frames = stages.corpora.vertex_arrays._read_frames
+
+    def noting(path: Path, num_vertices: int, scale: float, which: slice) -> np.ndarray:
+        frames = read_frames(path, num_vertices, scale, which)
+        if which != slice(0, 1, 2):  # the first alone, to look at its vertex order and size
+            read[path.stem] = read.get(path.stem, 0) + len(frames)
+        return frames
+
+    monkeypatch.setattr(stages.corpora.vertex_arrays, "_read_frames", noting)
+    preprocess(tmp_path / "voca", tmp_path / "d.h5")
+    clip = f"{TEST}_sentence40"  # of the test split: the basis is not fitted to it
+    assert read[clip] == len(written[TEST, "sentence40"][::2])
 
 
 def spoil_empty(folder: Path) -> None:

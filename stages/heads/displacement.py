@@ -3,11 +3,13 @@
 The components are those of displacements, not of their distance from a mean, so that motion 0 is the face at rest. They are
 found in one pass over blocks of frames: the singular vectors of all frames seen so far, times their singular values, stand
 for those frames when the next block comes (the sequential Karhunen-Loeve transform of Levy and Lindenbaum, IEEE Trans. Image
-Processing 2000). Memory is that of one block, whatever the corpus.
+Processing 2000). Memory is that of one block, whatever the corpus. Blocks are merged in float32, the precision of the corpora;
+what is left at the end is made orthonormal in float64.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from stages.runtime.errors import ThunderError
 # Components kept beyond the wanted ones while frames come in, so that what a block adds is not lost at the margin.
 _SPARE_COMPONENTS = 32
 _BLOCK_FRAMES = 128
+# Columns of the frames that are multiplied at a time: what is in a processor's cache.
+_COLUMNS = 4096
 # Directions this much weaker than the first are rounding errors of float32 corpora.
 _RELATIVE_FLOOR = 1e-6
 
@@ -40,16 +44,22 @@ def fit_displacement_head(
         ThunderError: no frame moves.
     """
     num_kept = num_components + _SPARE_COMPONENTS
-    scaled = np.zeros((0, 3 * len(surface.template)))  # (r, 3V): singular vectors times singular values
-    pending: list[NDArray[np.float32]] = []
-    energy = 0.0
+    # The first rows are singular vectors times singular values, frames follow.
+    rows = np.empty((num_kept + _BLOCK_FRAMES, 3 * len(surface.template)), np.float32)
+    filled, energy = 0, 0.0
     for block in displacements:
-        rows = block.reshape(len(block), -1)
-        energy += float(np.einsum("nd,nd->", rows, rows, dtype=np.float64))
-        pending.append(rows)
-        if sum(map(len, pending)) >= _BLOCK_FRAMES:
-            scaled, pending = _merged(scaled, pending, num_kept), []
-    scaled = _merged(scaled, pending, num_kept)
+        frames = block.reshape(len(block), -1)
+        energy += float(np.einsum("nd,nd->", frames, frames, dtype=np.float64))
+        while len(frames):
+            taken = min(len(frames), len(rows) - filled)
+            rows[filled : filled + taken] = frames[:taken]
+            filled, frames = filled + taken, frames[taken:]
+            if filled == len(rows):
+                filled = _merge(rows, num_kept)
+    if filled > num_kept:
+        filled = _merge(rows[:filled], num_kept)
+    scaled = rows[:filled].astype(np.float64)
+    _merge(scaled, num_kept)
     values = np.linalg.norm(scaled, axis=1)
     if not len(values) or values[0] == 0.0:
         raise ThunderError(
@@ -70,11 +80,24 @@ def fit_displacement_head(
     )
 
 
-def _merged(scaled: NDArray[np.float64], pending: list[NDArray[np.float32]], num_kept: int) -> NDArray[np.float64]:
-    """The strongest singular vectors of old and new rows together, by way of the small matrix of their inner products."""
-    rows = np.concatenate([scaled, *pending])
-    _, vectors = np.linalg.eigh(rows @ rows.T)
-    return vectors[:, ::-1][:, :num_kept].T @ rows
+def _merge(rows: NDArray[Any], num_kept: int) -> int:
+    """Puts the strongest singular vectors of all rows, times their values, in place of the first rows; strongest first.
+
+    They come by way of the small matrix of the rows' inner products.
+
+    Returns:
+        How many there are: `num_kept`, or all.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        products = (rows @ rows.T).astype(np.float64)
+    if not np.isfinite(products).all():  # Too large for float32, as only damaged frames are.
+        products = rows.astype(np.float64) @ rows.T.astype(np.float64)
+    _, vectors = np.linalg.eigh(products)
+    strongest = vectors[:, ::-1][:, :num_kept].T.astype(rows.dtype)
+    for start in range(0, rows.shape[1], _COLUMNS):
+        columns = slice(start, start + _COLUMNS)
+        rows[: len(strongest), columns] = strongest @ rows[:, columns]
+    return len(strongest)
 
 
 def project(head: HeadRecord, displacements: NDArray[np.float32]) -> NDArray[np.float32]:

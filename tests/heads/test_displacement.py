@@ -63,6 +63,25 @@ def test_fewer_frames_give_fewer_components() -> None:
     assert len(fit_displacement_head(surface(), [frames(4, 20)], 64).features) == 4
 
 
+def test_squares_beyond_float32_do_no_harm() -> None:
+    exact = frames(300, 3)
+    exact[200] *= np.float32(1e25)  # finite, but its square is not
+    head = fit_displacement_head(surface(), cut(exact, 64), 4)
+    strongest = head.arrays["basis"][0].ravel()
+    wanted = exact[200].ravel().astype("f8") / np.linalg.norm(exact[200].ravel().astype("f8"))
+    assert abs(strongest @ wanted) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_weak_directions_are_found_beside_strong_ones() -> None:
+    weights = np.random.default_rng(1).normal(size=(600, 12)) * np.where(np.arange(12) < 6, 1.0, 1e-3)
+    shapes = np.linalg.qr(np.random.default_rng(2).normal(size=(192, 12)))[0].T
+    exact = (0.01 * weights @ shapes).reshape(600, 64, 3).astype("f4")
+    head = fit_displacement_head(surface(), cut(exact, 50), 12)
+    basis = head.arrays["basis"].reshape(12, -1)
+    np.testing.assert_allclose(basis @ basis.T, np.eye(12), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(basis @ shapes.T, axis=1), 1.0, atol=1e-3)
+
+
 def test_a_corpus_that_never_moves_is_refused() -> None:
     for nothing in ([], [np.zeros((10, 64, 3), "f4")]):
         with pytest.raises(ThunderError, match="no frame differs from the face at rest"):
