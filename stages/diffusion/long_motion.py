@@ -7,7 +7,7 @@ from torch import Tensor
 
 from stages.audio.log_mel import mel_around
 from stages.diffusion.guidance import guide
-from stages.diffusion.samplers import ddim
+from stages.diffusion.samplers import SAMPLERS, Sampler
 from stages.diffusion.schedule import cosine_alphas_bar
 from stages.models.motion_denoiser import Conditions, MotionDenoiser
 from stages.runtime.progress import Progress, silent
@@ -19,12 +19,14 @@ class SamplingOptions:
 
     Attributes:
         num_steps: calls of the denoiser a window.
+        sampler: key of `SAMPLERS`.
         guidance: 1 takes the model's word; more exaggerates what speech and style change, at twice the cost.
         emotion, subject: index the model was trained with, 0 leaves it free.
         intensity: of the emotion, 0 to 1.
     """
 
     num_steps: int = 10
+    sampler: Sampler = "ddim"
     guidance: float = 1.0
     emotion: int = 0
     intensity: float = 1.0
@@ -73,7 +75,8 @@ def sample_long_motion(
             )
             shape = (config.window, config.num_features)
             noise = torch.stack([torch.randn(shape, generator=g) for g in generators]).to(device)
-            window = ddim(_Guided(denoiser, given, options.guidance), noise, alphas_bar, options.num_steps)
+            sampler = SAMPLERS[options.sampler]
+            window = sampler(_Guided(denoiser, given, options.guidance), noise, alphas_bar, options.num_steps)
             windows.append(window)
             context = torch.cat([context, window], dim=1)[:, -config.context :]
             advance(min(config.window, num_frames - first))

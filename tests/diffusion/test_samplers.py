@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stages.diffusion.guidance import guide
-from stages.diffusion.samplers import ddim, sampling_timesteps
+from stages.diffusion.samplers import SAMPLERS, Sampler, ddim, dpm_solver, sampling_timesteps
 from stages.diffusion.schedule import add_noise, cosine_alphas_bar
 
 
@@ -39,8 +39,9 @@ def test_timesteps_run_from_noise_to_clean() -> None:
     assert (sampling_timesteps(20, 20).diff() == -1).all()
 
 
+@pytest.mark.parametrize("sampler", ["ddim", "dpm-solver"])
 @pytest.mark.parametrize("num_steps", [1, 3, 20])
-def test_who_knows_the_answer_gives_it(num_steps: int) -> None:
+def test_who_knows_the_answer_gives_it(sampler: Sampler, num_steps: int) -> None:
     x_0 = torch.randn(2, 7, 3)
     visited = []
 
@@ -48,26 +49,42 @@ def test_who_knows_the_answer_gives_it(num_steps: int) -> None:
         visited.append(timestep.tolist())
         return x_0
 
-    assert torch.equal(ddim(know, torch.randn(2, 7, 3), cosine_alphas_bar(20), num_steps), x_0)
+    assert torch.equal(SAMPLERS[sampler](know, torch.randn(2, 7, 3), cosine_alphas_bar(20), num_steps), x_0)
     assert len(visited) == num_steps
     assert visited[0] == [20, 20]
 
 
-def test_a_gaussian_is_sampled_with_its_mean_and_variance() -> None:
-    mean, deviation, num_timesteps = 3.0, 0.5, 500
-    alphas_bar = cosine_alphas_bar(num_timesteps)
+MEAN, DEVIATION, ALPHAS_BAR = 3.0, 0.5, cosine_alphas_bar(500)
 
-    def posterior_mean(x_t: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-        alpha_bar = alphas_bar[timestep][:, None]
-        gain = alpha_bar.sqrt() * deviation**2 / (alpha_bar * deviation**2 + 1 - alpha_bar)
-        return mean + gain * (x_t - alpha_bar.sqrt() * mean)
 
+def posterior_mean(x_t: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+    """The best estimate of a sample of the normal distribution N(3, 0.5)."""
+    alpha_bar = ALPHAS_BAR[timestep][:, None]
+    gain = alpha_bar.sqrt() * DEVIATION**2 / (alpha_bar * DEVIATION**2 + 1 - alpha_bar)
+    return MEAN + gain * (x_t - alpha_bar.sqrt() * MEAN)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpm-solver"])
+def test_a_gaussian_is_sampled_with_its_mean_and_variance(sampler: Sampler) -> None:
     noise = torch.randn(4, 5000, generator=torch.Generator().manual_seed(0))
-    samples = ddim(posterior_mean, noise, alphas_bar, 200)
-    assert float(samples.mean()) == pytest.approx(mean, abs=0.02)
-    assert float(samples.std()) == pytest.approx(deviation, rel=0.05)
+    samples = SAMPLERS[sampler](posterior_mean, noise, ALPHAS_BAR, 200)
+    assert float(samples.mean()) == pytest.approx(MEAN, abs=0.02)
+    assert float(samples.std()) == pytest.approx(DEVIATION, rel=0.05)
     # Deterministic: what is more noise is more sample, order kept.
     assert (samples[0][noise[0].argsort()].diff() >= -1e-5).all()
+
+
+def test_a_second_order_solver_needs_fewer_steps() -> None:
+    noise = torch.randn(1, 5000, generator=torch.Generator().manual_seed(0))
+    exact = MEAN + DEVIATION * noise  # the flow of a Gaussian keeps every sample at its quantile
+    errors = {
+        (solver, steps): float((solver(posterior_mean, noise, ALPHAS_BAR, steps) - exact).std())
+        for solver in (ddim, dpm_solver)
+        for steps in (10, 20)
+    }
+    assert errors[dpm_solver, 10] < 0.5 * errors[ddim, 10]
+    assert errors[dpm_solver, 20] < 0.5 * errors[dpm_solver, 10]
+    assert errors[dpm_solver, 10] < errors[ddim, 20]
 
 
 def test_guidance_of_one_is_the_told_estimate() -> None:

@@ -24,6 +24,9 @@ def sample(
     intensity: Annotated[float | None, typer.Option("--intensity", help="Of the emotion, 0 to 1.")] = None,
     subject: Annotated[str | None, typer.Option("--subject", help="Whose style; free if not given.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Denoising steps a window.  [default: 8]")] = None,
+    sampler: Annotated[
+        str | None, typer.Option("--sampler", help="ddim or dpm-solver.  [default: ddim]", show_default=False)
+    ] = None,
     guidance: Annotated[
         float | None, typer.Option("--guidance", help="1 as trained; more follows speech harder.  [default: 2]")
     ] = None,
@@ -47,6 +50,7 @@ def sample(
     options = {
         "takes": n,
         "steps": steps,
+        "sampler": sampler,
         "guidance": guidance,
         "emotion": emotion,
         "intensity": intensity,
