@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 
 from stages.artifacts.clips import SAMPLE_RATE_HZ, SPLITS, Clip, open_clips, write_clips
-from stages.artifacts.files import check_output
+from stages.artifacts.files import check_output, inputs_of
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import is_silent, load_waveform, to_float, to_int16
@@ -119,9 +119,11 @@ def sample(
                 raise ThunderError(f"{dataset}: no clip in split {split!r}; choose one of {', '.join(SPLITS)}")
     summary = SampleSummary(output, model_path, num_takes=config.takes)
     seeds = [seed + k for k in range(config.takes)]
-    provenance = Provenance(
-        seed, config.model_dump(), hash_inputs(model=model_path, dataset=dataset if split else None, m2s=m2s)
-    )
+    hashes = hash_inputs(model=model_path, dataset=dataset if split else None, m2s=m2s)
+    # Whoever evaluates the samples must know which model listened while theirs was trained: it is no judge of them.
+    if supervisor := inputs_of(model_path, "thunder.diffusion").get("m2s"):
+        hashes["supervised_by"] = supervisor
+    provenance = Provenance(seed, config.model_dump(), hashes)
     with write_clips(output, "thunder.samples", record, provenance, force=force) as writer:
         for speech in _read_speeches(files, dataset, split, record, summary, progress):
             samples = torch.from_numpy(speech.waveform).to(chosen_device)

@@ -95,6 +95,7 @@ class ClipSummary:
     fps: float
     num_frames: int
     duration_s: float
+    transcript: str
 
 
 @dataclass
@@ -327,6 +328,7 @@ class ClipFile:
                 float(attrs["fps"]),
                 int(group["motion"].shape[-2]),
                 group["waveform"].shape[0] / SAMPLE_RATE_HZ,
+                str(attrs["transcript"]),
             )
 
     def has_vertices(self, clip_id: str) -> bool:

@@ -270,3 +270,13 @@ def read_json_attribute(file: h5py.File, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ThunderError(f"{file.filename}: attribute {name} wanted a JSON object, found {type(value).__name__}")
     return value
+
+
+def inputs_of(path: Path, schema: str) -> dict[str, str]:
+    """Name -> SHA-256 of what an artifact was made of.
+
+    Raises:
+        ThunderError: not such a file.
+    """
+    with read_artifact(path, schema) as file:
+        return read_json_attribute(file, "inputs")
