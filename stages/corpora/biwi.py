@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.audio.waveform import is_silent, load_waveform
-from stages.corpora.checks import check_axes, check_templates, open_mouths
+from stages.corpora.checks import check_axes, check_files, check_templates, open_mouths
 from stages.corpora.corpus import Corpus, Frames, RawClip, Recording
 from stages.corpora.surface import read_indices, read_mesh, surface_from_lips
 from stages.corpora.vertex_arrays import frames_of_file, mean_face, read_templates
@@ -33,6 +33,7 @@ _SENTENCE_LINE = re.compile(r"\s*(\d+)[.):\s]\s*(.+)")
 _TRAIN_SUBJECTS = ("F2", "F3", "F4", "M3", "M4", "M5")
 _TEST_B_SUBJECTS = ("F1", "F5", "F6", "F7", "F8", "M1", "M2", "M6")
 _SENTENCES = {"train": range(1, 33), "val": range(33, 37), "test": range(37, 41)}
+_WHERE_FILES_COME_FROM = "the public code of CodeTalker (BIWI/) has BIWI.ply and says how to make the rest"
 _WHERE_REGIONS_COME_FROM = (
     "it comes with the public code of CodeTalker (BIWI/regions/); put it there or give --lips FILE "
     "(.txt or .npy of vertex indices)"
@@ -65,6 +66,7 @@ def read_biwi(folder: Path, lips_path: Path | None = None, test: str = "A") -> C
     """
     if test not in ("A", "B"):
         raise ThunderError(f"--biwi-test {test}: wanted A or B")
+    check_files(folder, ("templates.pkl", "BIWI.ply", "wav"), _WHERE_FILES_COME_FROM)
     templates = read_templates(folder / "templates.pkl")
     num_vertices = len(next(iter(templates.values())))
     splits = official_splits(test)
@@ -133,7 +135,7 @@ def _read_sentences(path: Path) -> dict[int, str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise ThunderError(f"{path}: not a UTF-8 text ({error})") from error
+        raise ThunderError(f"{path}: not a UTF-8 text ({error}); save it as UTF-8") from error
     found = (_SENTENCE_LINE.fullmatch(line) for line in lines)
     return {int(match[1]): match[2].strip() for match in found if match}
 

@@ -6,6 +6,7 @@ a mesh in millimetres has one of 50 metres.
 """
 
 from itertools import permutations, product
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,21 @@ _MOUTH_WIDTH_M = 0.05
 # Lips this far apart at rest, in widths of the mouth, are an open mouth.
 _OPEN_MOUTH = 0.15
 _AXES = ("+X", "-X", "+Y", "-Y", "+Z", "-Z")
+
+
+def check_files(folder: Path, names: tuple[str, ...], where_from: str) -> None:
+    """Checks that what a whole corpus needs is there.
+
+    Args:
+        names: of files and folders.
+        where_from: what the message says about where they come from.
+
+    Raises:
+        ThunderError: names all that are missing.
+    """
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        raise ThunderError(f"{folder}: {', '.join(missing)} missing, wanted {', '.join(names)}; {where_from}")
 
 
 def check_head(where: str, head: HeadRecord) -> None:

@@ -3,7 +3,8 @@
     corpus/<subject>/<clip>.npz          or .npy of a dictionary: expression and jaw, frame by frame; keys in `ALIASES`
                      <clip>.wav          the sound, or any audio or video format
 
-and, optional, what `stages.corpora.sidecars` names. The FLAME file is the user's own.
+and, optional, what `stages.corpora.sidecars` names. The FLAME file is the user's own. Where the sounds lie in a folder of their
+own with the same names in it, as DiffPoseTalk's do, copy that over this one: `cp -r audio/. FLAME_coeffs/`.
 
 A joint's rotation is axis-angle in radians, or what else `stages.corpora.joint_rotations` names. `pose` is axis-angle: 3 values
 a frame are the jaw (the head, where the jaw has a key of its own); 6: head, jaw (DECA, EMOCA, DiffPoseTalk); or 15: head, neck,

@@ -8,11 +8,10 @@ from stages.artifacts.head_record import HeadRecord
 from stages.corpora.arkit import read_arkit
 from stages.corpora.biwi import read_biwi
 from stages.corpora.corpus import Corpus
-from stages.corpora.flame import is_coefficients, read_flame
 from stages.corpora.links import check_links
 from stages.corpora.meshes import is_meshes, read_meshes
 from stages.corpora.vocaset import read_vocaset, read_vocaset_processed
-from stages.runtime.errors import ThunderError
+from stages.runtime.errors import ThunderError, summarise_failures
 
 # Name -> what the folder must contain.
 LAYOUTS = {
@@ -48,6 +47,8 @@ def recognise(folder: Path) -> str:
         return "meshes"
     if next(folder.glob("*.csv"), None) or next(folder.glob("*/*.csv"), None):
         return "arkit"
+    from stages.corpora.flame import is_coefficients  # Imports torch, which corpora of meshes do without.
+
     arrays = next(chain(folder.glob("*.np[yz]"), folder.glob("*/*.np[yz]")), None)
     if arrays is not None and is_coefficients(arrays):
         return "flame"
@@ -78,8 +79,8 @@ def open_corpus(
         biwi_test: A or B, the test set of BIWI that is wanted.
 
     Raises:
-        ThunderError: unknown layout, an option of another layout, or something that the whole corpus needs is missing
-            or damaged.
+        ThunderError: unknown layout, an option of another layout, something that the whole corpus needs is missing or
+            damaged, or not one recording can be used.
     """
     found = layout or ("flame" if flame_path else recognise(folder))
     if found not in LAYOUTS:
@@ -91,15 +92,35 @@ def open_corpus(
     if scale != 1.0 and found != "meshes":
         raise ThunderError(f"--scale {scale:g}: for a folder of meshes only, found layout {found}; leave it out")
     check_links(folder)
-    if found == "meshes":
+    corpus = _read(folder, found, lips_path, head, flame_path, fps, scale, biwi_test)
+    if not corpus.recordings:
+        problems = list(corpus.problems)
+        reasons = summarise_failures(problems, len(problems), "recordings") if problems else "no recordings found"
+        raise ThunderError(f"{folder}: nothing to write, {reasons}")
+    return corpus
+
+
+def _read(
+    folder: Path,
+    layout: str,
+    lips_path: Path | None,
+    head: HeadRecord | None,
+    flame_path: Path | None,
+    fps: float | None,
+    scale: float,
+    biwi_test: str,
+) -> Corpus:
+    if layout == "meshes":
         return read_meshes(folder, lips_path, fps, scale)
-    if found == "biwi":
+    if layout == "biwi":
         return read_biwi(folder, lips_path, biwi_test)
-    if found == "flame":
+    if layout == "flame":
+        from stages.corpora.flame import read_flame
+
         return read_flame(folder, flame_path, lips_path=lips_path, fps=fps)
-    if found == "vocaset":
+    if layout == "vocaset":
         return read_vocaset(folder, lips_path)
-    if found == "vocaset-processed":
+    if layout == "vocaset-processed":
         return read_vocaset_processed(folder, lips_path)
     if head is None:
         from stages.heads.head import embedded_head  # Imports torch, which reading processes do without.

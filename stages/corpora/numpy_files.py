@@ -44,7 +44,9 @@ def read_npz(path: Path) -> dict[str, Any]:
     except ThunderError:
         raise
     except Exception as error:  # A damaged archive raises whatever its many compressors do.
-        raise ThunderError(f"{path}: not a .npz file, or cut short ({error or type(error).__name__})") from error
+        raise ThunderError(
+            f"{path}: not a .npz file, or cut short ({error or type(error).__name__}); copy it again"
+        ) from error
 
 
 def read_npy(path: Path) -> Any:

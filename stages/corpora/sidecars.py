@@ -110,7 +110,7 @@ def complete(pair: Pair, motion: NDArray[np.float32] | None, fps: float, **field
     try:
         transcript = " ".join(text.read_text(encoding="utf-8-sig").split()) if text.exists() else ""
     except UnicodeDecodeError as error:
-        raise ThunderError(f"{text}: not a UTF-8 text ({error})") from error
+        raise ThunderError(f"{text}: not a UTF-8 text ({error}); save it as UTF-8") from error
     return RawClip(
         waveform=waveform,
         fps=fps,

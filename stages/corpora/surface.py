@@ -41,8 +41,10 @@ def read_indices(path: Path, num_vertices: int, where_from: str) -> NDArray[np.i
     Raises:
         ThunderError: there is no such file, it holds no indices, or they do not fit the mesh.
     """
+    if path.is_dir():
+        raise ThunderError(f"{path}: a folder, wanted a file of vertex indices; {where_from}")
     if not path.exists():
-        raise ThunderError(f"{path}: missing, so the lip vertices are not known; {where_from}")
+        raise ThunderError(f"{path}: missing, so these vertices are not known; {where_from}")
     try:
         if path.suffix == ".pkl":
             masks = load_pickle(path)
@@ -54,13 +56,17 @@ def read_indices(path: Path, num_vertices: int, where_from: str) -> NDArray[np.i
         else:
             indices = np.array(path.read_text(encoding="utf-8").replace(",", " ").split(), dtype=np.float64)
     except (ValueError, EOFError, OSError) as error:
-        raise ThunderError(f"{path}: wanted vertex indices ({error})") from error
-    if not indices.size or not np.issubdtype(indices.dtype, np.number) or (indices != np.round(indices)).any():
-        raise ThunderError(f"{path}: wanted vertex indices, whole numbers, found {indices.size} values {indices.dtype}")
+        raise ThunderError(f"{path}: wanted vertex indices ({error}); {where_from}") from error
+    if not indices.size:
+        raise ThunderError(f"{path}: holds no vertex index; {where_from}")
+    if not np.issubdtype(indices.dtype, np.number) or (indices != np.round(indices)).any():
+        raise ThunderError(
+            f"{path}: wanted vertex indices, whole numbers, found {indices.size} values {indices.dtype}; {where_from}"
+        )
     if indices.min() < 0 or indices.max() >= num_vertices:
         raise ThunderError(
             f"{path}: vertices {indices.min():g} to {indices.max():g}, but the mesh has {num_vertices}; "
-            f"wanted the indices of this mesh, counted from 0"
+            f"wanted the indices of this mesh, counted from 0; {where_from}"
         )
     return np.unique(indices).astype(np.int32)
 
@@ -80,11 +86,14 @@ def read_mesh(path: Path, num_vertices: int | None = None) -> tuple[NDArray[np.f
         mesh: Any = trimesh.load(path, process=False, force="mesh", maintain_order=True)
         vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
     except Exception as error:  # trimesh raises whatever its many readers do on a damaged file.
-        raise ThunderError(f"{path}: not a mesh that can be read ({error or type(error).__name__})") from error
+        raise ThunderError(
+            f"{path}: not a mesh that can be read ({error or type(error).__name__}); export it again"
+        ) from error
     wanted = len(vertices) if num_vertices is None else num_vertices
     if not len(faces) or len(vertices) != wanted:
         raise ThunderError(
-            f"{path}: {len(vertices)} vertices and {len(faces)} faces, wanted {wanted} vertices as in the corpus"
+            f"{path}: {len(vertices)} vertices and {len(faces)} faces, wanted {wanted} vertices as in the corpus, and faces; "
+            f"take the mesh file of this corpus"
         )
     if faces.min() < 0 or faces.max() >= wanted or not np.isfinite(vertices).all():
         raise ThunderError(

@@ -63,7 +63,8 @@ def load_pickled(file: IO[bytes], path: Path) -> Any:
     except OSError:
         raise
     except Exception as error:  # A damaged pickle can raise anything: it is a program that went wrong.
-        raise ThunderError(f"{path}: not a pickle that can be read ({error or type(error).__name__})") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ThunderError(f"{path}: not a pickle that can be read ({reason}); download or copy it again") from error
 
 
 class _RestrictedUnpickler(pickle.Unpickler):

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from stages.audio.resampling import resample
 from stages.audio.waveform import SAMPLE_RATE_HZ, checked_waveform, is_silent, load_waveform
-from stages.corpora.checks import check_axes, check_head, check_templates, open_mouths
+from stages.corpora.checks import check_axes, check_files, check_head, check_templates, open_mouths
 from stages.corpora.corpus import Corpus, Frames, RawClip, Recording
 from stages.corpora.surface import read_lips, read_mesh, surface_from_lips
 from stages.corpora.unpickler import load_pickle
@@ -36,6 +36,7 @@ from stages.runtime.errors import Failure, ThunderError
 
 _RECORDED_FPS = 60.0
 _TRAINED_FPS = 30.0
+_RAW_FILES = ("data_verts.npy", "raw_audio_fixed.pkl", "subj_seq_to_idx.pkl", "templates.pkl")
 _SENTENCE = re.compile(r"sentence(\d+)")
 # Subjects in the order in which the field numbers them, and the sentences of each split.
 _SPLITS: dict[str, tuple[tuple[str, ...], range]] = {
@@ -63,6 +64,7 @@ def read_vocaset(folder: Path, lips_path: Path | None = None) -> Corpus:
     Raises:
         ThunderError: a file that all recordings need is missing or damaged.
     """
+    check_files(folder, _RAW_FILES, "they are the download of VOCASET (voca.is.tue.mpg.de)")
     vertices_path = folder / "data_verts.npy"
     num_rows, num_vertices = _shape_of_rows(vertices_path)
     rows_of = _nested(folder / "subj_seq_to_idx.pkl", "subject -> sequence -> frame -> row")
@@ -97,6 +99,9 @@ def read_vocaset_processed(folder: Path, lips_path: Path | None = None) -> Corpu
     Raises:
         ThunderError: a file that all recordings need is missing or damaged.
     """
+    check_files(
+        folder, ("templates.pkl", "wav"), "the public codes of FaceFormer and CodeTalker say how to make this folder"
+    )
     paths: dict[str, dict[str, Path]] = {}
     for path in sorted((folder / "vertices_npy").glob("*.npy")):
         subject, found, _ = path.stem.rpartition("_sentence")
@@ -157,7 +162,10 @@ def _corpus(
         (p for p in (folder / "FLAME_sample.ply", folder / "templates" / "FLAME_sample.ply") if p.exists()), None
     )
     if ply is None:
-        raise ThunderError(f"{folder}: FLAME_sample.ply is missing (here or in templates/), so the faces are not known")
+        raise ThunderError(
+            f"{folder}: FLAME_sample.ply is missing (here or in templates/), so the faces are not known; "
+            f"it comes with VOCA's public code (template/)"
+        )
     lips = read_lips(folder, lips_path, num_vertices)
     vertices, faces = read_mesh(ply, num_vertices)
     face, where = mean_face(templates), str(folder / "templates.pkl")
@@ -202,7 +210,7 @@ def _read_texts(folder: Path) -> dict[tuple[str, str], str]:
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
-            raise ThunderError(f"{path}: not a UTF-8 text ({error})") from error
+            raise ThunderError(f"{path}: not a UTF-8 text ({error}); save it as UTF-8") from error
         texts.update({(path.stem, f"sentence{k:02d}"): line.strip() for k, line in enumerate(lines, 1)})
     return texts
 

@@ -98,8 +98,8 @@ def test_templates_in_two_scales_are_caught(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("templates.pkl", "templates.pkl: no such file"),
-        ("BIWI.ply", "BIWI.ply: no such file"),
+        ("templates.pkl", "templates.pkl missing, wanted .*; the public code of CodeTalker"),
+        ("BIWI.ply", "BIWI.ply missing, wanted .*; the public code of CodeTalker"),
         ("regions/lve.txt", "CodeTalker.*--lips FILE"),
     ],
 )

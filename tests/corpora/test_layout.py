@@ -51,7 +51,10 @@ def test_an_unknown_folder_says_what_was_found_and_what_is_wanted(tmp_path: Path
 def test_the_layout_can_be_named(tmp_path: Path) -> None:
     write_recording(tmp_path / "ann", "a")
     assert len(open_corpus(tmp_path, "arkit", head=small_head()).recordings) == 1
-    with pytest.raises(ThunderError, match=r"data_verts\.npy: no such file"):
+    with pytest.raises(
+        ThunderError,
+        match=r"data_verts\.npy, raw_audio_fixed\.pkl, .* missing, wanted .*; they are the download of VOCASET",
+    ):
         open_corpus(tmp_path, "vocaset")
     with pytest.raises(ThunderError, match="layout 'other' is not known; choose one of arkit"):
         open_corpus(tmp_path, "other")

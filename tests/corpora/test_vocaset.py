@@ -107,7 +107,7 @@ def test_lips_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        ("", "wanted vertex indices"),
+        ("", "holds no vertex index; FLAME_masks.pkl comes with FLAME"),
         ("1 2 three", "wanted vertex indices"),
         ("1 2.5", "whole numbers"),
         ("1 99999", "but the mesh has 320"),
@@ -213,3 +213,27 @@ def test_a_pickle_that_runs_code_stops_the_corpus(tmp_path: Path) -> None:
     with pytest.raises(ThunderError, match=r"templates\.pkl: the pickle asks for os\.system"):
         open_corpus(tmp_path)
     assert not (tmp_path / "created").exists()
+
+
+def test_a_corpus_of_which_nothing_can_be_used_says_why(tmp_path: Path) -> None:
+    write_vocaset(tmp_path)
+    dump(tmp_path / "subj_seq_to_idx.pkl", {TRAIN: {"sentence01": {0: 10**7}}})
+    with pytest.raises(
+        ThunderError, match=r"nothing to write, 1 of 1 recordings failed: .*_sentence01: .* wanted rows of"
+    ):
+        open_corpus(tmp_path)
+
+
+def test_templates_that_are_another_kind_of_file_take_one_line(tmp_path: Path) -> None:
+    write_vocaset(tmp_path)
+    (tmp_path / "templates.pkl").write_bytes(b"PK\x03\x04" + b"0" * 50)  # as torch.save writes
+    with pytest.raises(ThunderError, match=r"not a pickle that can be read .*; download or copy it again") as refusal:
+        open_corpus(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_folder_of_lips_is_refused(tmp_path: Path) -> None:
+    write_vocaset(tmp_path)
+    (tmp_path / "mouth").mkdir()
+    with pytest.raises(ThunderError, match="mouth: a folder, wanted a file of vertex indices"):
+        open_corpus(tmp_path, layout="vocaset", lips_path=tmp_path / "mouth")
