@@ -11,18 +11,21 @@ import torch
 from torch import Tensor
 
 from stages.artifacts.clips import Clip, ClipFile, ClipSummary, open_clips
-from stages.artifacts.files import check_output
+from stages.artifacts.files import check_output, read_json_attribute
 from stages.artifacts.head_record import HeadRecord
 from stages.artifacts.metrics_file import MetricRow, write_metrics
 from stages.heads.head import build_head
 from stages.metrics.catalogue import CATALOGUE, Metric, find_metrics, region_hash
 from stages.metrics.faces import ALL_VERTICES, ClipFaces, Face
+from stages.metrics.readability import num_characters, unreadable
 from stages.metrics.statistics import bootstrap_interval, weighted_mean
 from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, load_mesh_to_speech
+from stages.models.recogniser import Recogniser, load_recogniser
+from stages.models.vocoder import Vocoder, check_same_ears, load_vocoder
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
-from stages.runtime.provenance import Provenance, hash_inputs
+from stages.runtime.provenance import Provenance, hash_inputs, sha256_of_file
 
 # Sampling rounds a duration up or down to whole frames; more than this is another recording.
 _MAX_TRIMMED_FRAMES = 2
@@ -37,6 +40,7 @@ class Evaluation:
         num_clips: in the samples.
         num_referenced: of them, those that the reference has too.
         num_takes: fewest and most takes of a clip.
+        m2s: the mesh-to-speech model that listened, where one did, and `recogniser`, which read what it heard.
         left_out: metric -> clips whose value is not finite, such as the correlation of a face that does not move.
         skipped: metric -> why it was not computed, though others of the name asked for, or of the catalogue, were.
     """
@@ -45,6 +49,8 @@ class Evaluation:
     num_clips: int
     num_referenced: int
     num_takes: tuple[int, int]
+    m2s: Path | None
+    recogniser: Path | None
     left_out: dict[str, list[str]]
     skipped: dict[str, str]
 
@@ -54,7 +60,10 @@ def evaluate(
     output: Path,
     *,
     reference_path: Path | None = None,
-    m2s_path: Path | None = None,
+    m2s_paths: Sequence[Path] = (),
+    recogniser_path: Path | None = None,
+    vocoder_path: Path | None = None,
+    same_judge: bool = False,
     optional: Collection[str] = (),
     metrics: Sequence[str] | None = None,
     force: bool = False,
@@ -68,20 +77,25 @@ def evaluate(
         samples_path: `thunder.samples`.
         output: `metrics.h5` to write.
         reference_path: `thunder.dataset` with the true motion of the same clips, where there is one.
-        m2s_path: `thunder.m2s`, the frozen mesh-to-speech model that listens to the samples, where there is one.
-        optional: `reference`, `m2s`: inputs to do without, and say why, where they do not belong to the samples.
+        m2s_paths: `thunder.m2s`, frozen mesh-to-speech models of which the first that fits listens to the samples.
+        recogniser_path: `thunder.recogniser`, which reads what that model hears, where there is one.
+        vocoder_path: `thunder.vocoder`, which makes sound of it first; without, its spectrogram is read.
+        same_judge: let a model listen that supervised the one that made the samples.
+        optional: `reference`, `m2s`, `recogniser`: inputs to do without, and say why, where they do not belong to the
+            samples.
         metrics: names from the catalogue; None computes all that the inputs allow.
         seed: of the bootstrap.
 
     Raises:
         ThunderError: an input is missing or of another head or rate, a metric is unknown or lacks what it needs, no clip
-            is in both files, or a metric is not finite on any clip.
+            is in both files, the model that listens is an interested party, or a metric is not finite on any clip.
     """
     # Name asked for -> the metrics it stands for.
     asked = {name: find_metrics(name) for name in metrics or ()}
     wanted = {metric.name for found in asked.values() for metric in found}
     chosen = [metric for metric in CATALOGUE if metrics is None or metric.name in wanted]
-    check_output(output, force=force, inputs=[samples_path, reference_path, m2s_path])
+    inputs = [samples_path, reference_path, *m2s_paths, recogniser_path, vocoder_path]
+    check_output(output, force=force, inputs=inputs)
     with ExitStack() as stack:
         samples = stack.enter_context(open_clips(samples_path, "thunder.samples"))
         reader = _ClipReader(samples, resolve_device(device))
@@ -90,9 +104,14 @@ def evaluate(
             reference = stack.enter_context(open_clips(reference_path, "thunder.dataset"))
             with _put_up_with("reference" in optional, reader, "reference"):
                 reader.compare_with(reference)
-        if m2s_path is not None and "m2s" in needed:
+        if m2s_paths and "m2s" in needed:
             with _put_up_with("m2s" in optional, reader, "m2s"):
-                reader.listen_with(m2s_path)
+                reader.listen_with(m2s_paths, same_judge=same_judge)
+        if recogniser_path is not None and "recogniser" in needed:
+            with _put_up_with("recogniser" in optional, reader, "recogniser"):
+                reader.read_with(recogniser_path)
+        if vocoder_path is not None and reader.judge is not None and reader.recogniser is not None:
+            reader.speak_with(vocoder_path)
         skipped = {metric.name: reason for metric in chosen if (reason := reader.lacking(metric))}
         _refuse(asked, skipped)
         chosen = [metric for metric in chosen if metric.name not in skipped]
@@ -102,7 +121,8 @@ def evaluate(
         skipped |= single
         _refuse(asked, skipped)
         chosen = [metric for metric in chosen if metric.name not in single]
-    rows, left_out = [], {}
+    rows: list[MetricRow] = []
+    left_out: dict[str, list[str]] = {}
     for metric in chosen:
         row, clips_left_out = _summarise(metric, table, reader.record, seed)
         rows.append(row)
@@ -110,11 +130,26 @@ def evaluate(
             left_out[metric.name] = clips_left_out
     provenance = Provenance(
         seed=seed,
-        config={"metrics": [metric.name for metric in chosen], "left_out": left_out},
-        inputs=hash_inputs(samples=samples_path, reference=reference_path, m2s=m2s_path),
+        config={"metrics": [metric.name for metric in chosen], "left_out": left_out, "same_judge": same_judge},
+        inputs=hash_inputs(
+            samples=samples_path,
+            reference=reference_path,
+            m2s=reader.judge_path,
+            recogniser=reader.recogniser_path,
+            vocoder=reader.vocoder_path,
+        ),
     )
     write_metrics(output, rows, provenance, force=force)
-    return Evaluation(rows, len(table.weights), len(reader.shared), table.num_takes, left_out, skipped)
+    return Evaluation(
+        rows,
+        len(table.num_frames),
+        len(reader.shared),
+        table.num_takes,
+        reader.judge_path,
+        reader.recogniser_path,
+        left_out,
+        skipped,
+    )
 
 
 def _refuse(asked: dict[str, list[Metric]], skipped: dict[str, str]) -> None:
@@ -144,9 +179,15 @@ class _ClipReader:
         self.reference: ClipFile | None = None
         self.shared: list[str] = []
         self.judge: MeshToSpeech | None = None
+        self.judge_path: Path | None = None
+        self.recogniser: Recogniser | None = None
+        self.recogniser_path: Path | None = None
+        self.vocoder: Vocoder | None = None
+        self.vocoder_path: Path | None = None
         self.lacks: dict[str, str] = {
             "reference": "needs the true motion; give --reference dataset.h5, made with `thunder preprocess`",
-            "m2s": "needs a mesh-to-speech model; give --m2s m2s.h5, made with `thunder train-m2s`",
+            "m2s": "needs a mesh-to-speech model; give --m2s judge.h5, made with `thunder train-m2s`",
+            "recogniser": "needs a recogniser; give --recogniser recogniser.h5, made with `thunder train-recogniser`",
         }
         self._use_regions_of(samples.head)
 
@@ -172,16 +213,62 @@ class _ClipReader:
         self._use_regions_of(reference.head)
         del self.lacks["reference"]
 
-    def listen_with(self, m2s_path: Path) -> None:
-        """Lets a frozen mesh-to-speech model judge the faces.
+    def listen_with(self, m2s_paths: Sequence[Path], *, same_judge: bool) -> None:
+        """Lets a frozen mesh-to-speech model judge the faces: the first that fits.
 
         Raises:
-            ThunderError: not such a model, or one of another head.
+            ThunderError: none does; says why the first does not.
         """
-        judge, judge_head = load_mesh_to_speech(m2s_path, self.device)
-        check_same_face(judge_head, self.samples.head, judge.config.input, m2s_path)
-        self.judge = judge
-        del self.lacks["m2s"]
+        refusals: list[ThunderError] = []
+        for path in m2s_paths:
+            try:
+                judge, judge_head = load_mesh_to_speech(path, self.device)
+                check_same_face(judge_head, self.samples.head, judge.config.input, path)
+                if not same_judge:
+                    _check_disinterested(path, self.samples)
+            except ThunderError as error:
+                refusals.append(error)
+            else:
+                self.judge, self.judge_path = judge, path
+                del self.lacks["m2s"]
+                return
+        raise refusals[0]
+
+    def read_with(self, recogniser_path: Path) -> None:
+        """Lets a frozen recogniser read what the judge hears.
+
+        Raises:
+            ThunderError: not such a model, or there is no transcript that it could write.
+        """
+        recogniser = load_recogniser(recogniser_path, self.device)
+        transcripts = {clip_id: self.samples.summary(clip_id).transcript for clip_id in self.samples}
+        told = {clip_id: text for clip_id, text in transcripts.items() if num_characters(text)}
+        if not told:
+            raise ThunderError(
+                f"{self.samples.path}: no clip has a transcript to compare with; give each sound its text, in <name>.txt "
+                f"beside it, and sample again"
+            )
+        strange = {clip_id: unreadable(recogniser, text) for clip_id, text in told.items()}
+        if all(strange.values()):
+            clip_id, characters = next(iter(strange.items()))
+            raise ThunderError(
+                f"{recogniser_path}: cannot write {characters!r} of clip {clip_id}, nor any other transcript of "
+                f"{self.samples.path}; train one on this language with `thunder train-recogniser`"
+            )
+        self.recogniser, self.recogniser_path = recogniser, recogniser_path
+        del self.lacks["recogniser"]
+
+    def speak_with(self, vocoder_path: Path) -> None:
+        """Lets a vocoder make sound of what the judge hears, for the recogniser.
+
+        Raises:
+            ThunderError: not such a model, or one made for another judge.
+        """
+        assert self.judge is not None
+        assert self.judge_path is not None
+        vocoder = load_vocoder(vocoder_path, self.device)
+        check_same_ears(vocoder, self.judge, vocoder_path, self.judge_path)
+        self.vocoder, self.vocoder_path = vocoder, vocoder_path
 
     def _use_regions_of(self, record: HeadRecord) -> None:
         self.record = record
@@ -213,7 +300,10 @@ class _ClipReader:
             truth=None if truth is None else self._true_face(truth, num_frames, template),
             regions=self.regions,
             waveform=self._tensor(clip.waveform),
+            transcript=clip.transcript,
             judge=self.judge,
+            reader=self.recogniser,
+            vocoder=self.vocoder,
         )
 
     def _true_face(self, truth: Clip, num_frames: int, template: Tensor) -> Face:
@@ -222,6 +312,16 @@ class _ClipReader:
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
+
+
+def _check_disinterested(m2s_path: Path, samples: ClipFile) -> None:
+    """Refuses a model that supervised, or selected, what it would judge: a model can please its own judge."""
+    inputs = read_json_attribute(samples.file, "inputs")
+    if sha256_of_file(m2s_path) in (inputs.get("supervised_by"), inputs.get("selected_by")):
+        raise ThunderError(
+            f"{m2s_path}: supervised the model that made {samples.path}, so that it flatters it; judge with another, made "
+            f"with `thunder train-m2s --seed 100 -o judge.h5`, or give --same-judge"
+        )
 
 
 def _check_comparable(samples: ClipFile, reference: ClipFile) -> None:
@@ -254,28 +354,36 @@ def _some(clips: ClipFile) -> str:
 
 @dataclass
 class _Table:
-    """Values of every metric on every clip that it was computed on, and what the clips weigh when frames are pooled."""
+    """Values of every metric on every clip that it was computed on, and what the clips weigh where they do not count alike."""
 
     values: dict[str, dict[str, float]]
-    weights: dict[str, int]
+    num_frames: dict[str, int]
+    num_characters: dict[str, int]
     num_takes: tuple[int, int]
+
+    def weights(self, metric: Metric, clip_ids: Collection[str]) -> np.ndarray | None:
+        """What the clips weigh in the metric's mean, (clips,); None where all weigh the same."""
+        counts = {"clip": None, "frame": self.num_frames, "character": self.num_characters}[metric.weight]
+        return None if counts is None else np.array([counts[clip_id] for clip_id in clip_ids], float)
 
 
 def _measure(metrics: list[Metric], reader: _ClipReader, progress: Progress) -> _Table:
     values: dict[str, dict[str, float]] = {metric.name: {} for metric in metrics}
-    weights: dict[str, int] = {}
+    num_frames: dict[str, int] = {}
+    characters: dict[str, int] = {}
     takes: list[int] = []
     ids = list(reader.samples)
     with progress("evaluating", total=len(ids)) as advance, torch.inference_mode():
         for clip_id in ids:
             clip = reader.read(clip_id)
-            weights[clip_id] = clip.takes.num_frames
+            num_frames[clip_id] = clip.takes.num_frames
+            characters[clip_id] = num_characters(clip.transcript)
             takes.append(clip.num_takes)
             for metric in metrics:
                 if "reference" not in metric.needs or clip.truth is not None:
                     values[metric.name][clip_id] = metric.value(clip, reader.record.units)
             advance(1)
-    return _Table(values, weights, (min(takes), max(takes)))
+    return _Table(values, num_frames, characters, (min(takes), max(takes)))
 
 
 def _summarise(metric: Metric, table: _Table, record: HeadRecord, seed: int) -> tuple[MetricRow, list[str]]:
@@ -289,7 +397,7 @@ def _summarise(metric: Metric, table: _Table, record: HeadRecord, seed: int) -> 
             f"that do not move; look at them with `thunder render`, or leave it out of --metrics"
         )
     values = np.array(list(good.values()))
-    weights = np.array([table.weights[clip_id] for clip_id in good], float) if metric.pooled else None
+    weights = table.weights(metric, good)
     low, high = bootstrap_interval(values, weights, seed=seed)
     num_vertices = len(record.template)
     indices = np.arange(num_vertices) if metric.region == ALL_VERTICES else record.regions.get(metric.region)

@@ -261,7 +261,8 @@ def test_one_clip_has_no_interval(folder: Path) -> None:
 def test_every_formula_is_documented_with_what_is_done_over_clips() -> None:
     for metric in CATALOGUE:
         text = " ".join((metric.formula.__doc__ or "").split())
-        assert ("frames pooled" in text) == metric.pooled, metric.name
+        assert ("frames pooled" in text) == (metric.weight == "frame"), metric.name
+        assert ("weighted by characters" in text) == (metric.weight == "character"), metric.name
         assert "lips" in text.lower() or metric.region != "lips"
 
 

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.metrics import diversity, geometry, lip_sync, speech_recovery
+from stages.metrics import diversity, geometry, lip_sync, readability, speech_recovery
 from stages.metrics.faces import ALL_VERTICES, ClipFaces, Face, Region
 from stages.runtime.errors import ThunderError
 
-Need = Literal["reference", "takes", "m2s"]
+Need = Literal["reference", "takes", "m2s", "recogniser"]
+Weight = Literal["clip", "frame", "character"]
 
 # Metrics that a later version computes, and what they wait for.
 _NOT_YET = dict.fromkeys(("cer", "ver"), "needs the lip reader, which is not in this version")
@@ -42,7 +43,7 @@ class Metric:
         dimension: `length`, `area`, `jerk`, `ratio`, or `mel` (standard deviations of a normalised log-mel).
         per_take: a clip's values in head units: (N,) one a take, or () where takes are taken together.
         needs: without these the metric cannot be computed.
-        pooled: over clips, frames are pooled (clips weighted by their frames); else every clip counts the same.
+        weight: what counts the same in the mean over clips: every clip, every frame, or every character of the transcript.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Metric:
     dimension: str
     per_take: Callable[[ClipFaces], Tensor]
     needs: frozenset[Need] = frozenset({"reference"})
-    pooled: bool = False
+    weight: Weight = "clip"
 
     @property
     def formula_id(self) -> str:
@@ -143,13 +144,26 @@ def _m2s_units_truth(clip: ClipFaces) -> Tensor:
     return clip.truth_heard.unit_accuracy
 
 
+def _m2s_cer(clip: ClipFaces) -> Tensor:
+    return clip.takes_read
+
+
+def _m2s_cer_truth(clip: ClipFaces) -> Tensor:
+    return clip.truth_read
+
+
+def _m2s_cer_speech(clip: ClipFaces) -> Tensor:
+    return clip.speech_read
+
+
 _NEEDS_M2S: frozenset[Need] = frozenset({"m2s"})
 _NEEDS_M2S_AND_TRUTH: frozenset[Need] = frozenset({"m2s", "reference"})
+_NEEDS_READER: frozenset[Need] = frozenset({"m2s", "recogniser"})
 
 CATALOGUE: tuple[Metric, ...] = (
-    Metric("lve", geometry.lip_vertex_error, "lips", "area", _lve, pooled=True),
-    Metric("lve-l2", geometry.lip_vertex_distance, "lips", "length", _lve_l2, pooled=True),
-    Metric("mve", geometry.mean_vertex_error, ALL_VERTICES, "length", _mve, pooled=True),
+    Metric("lve", geometry.lip_vertex_error, "lips", "area", _lve, weight="frame"),
+    Metric("lve-l2", geometry.lip_vertex_distance, "lips", "length", _lve_l2, weight="frame"),
+    Metric("mve", geometry.mean_vertex_error, ALL_VERTICES, "length", _mve, weight="frame"),
     Metric("fdd", geometry.face_dynamics_deviation, "upper_face", "area", _fdd),
     Metric("fdd-abs", geometry.absolute_face_dynamics_deviation, "upper_face", "area", _fdd_abs),
     Metric("l-pcc", lip_sync.lip_correlation, "lips", "ratio", _l_pcc),
@@ -163,6 +177,21 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("m2s-mel-truth", speech_recovery.mel_recovery_error, "", "mel", _m2s_mel_truth, _NEEDS_M2S_AND_TRUTH),
     Metric(
         "m2s-units-truth", speech_recovery.unit_recovery_accuracy, "", "ratio", _m2s_units_truth, _NEEDS_M2S_AND_TRUTH
+    ),
+    Metric("m2s-cer", readability.character_error_rate, "", "ratio", _m2s_cer, _NEEDS_READER, "character"),
+    # What the judge makes of true motion, the least that a sampled one can hope for; and what the recogniser gets wrong
+    # of true speech, the least that a face can.
+    Metric(
+        "m2s-cer-truth",
+        readability.character_error_rate,
+        "",
+        "ratio",
+        _m2s_cer_truth,
+        _NEEDS_READER | {"reference"},
+        "character",
+    ),
+    Metric(
+        "m2s-cer-speech", readability.character_error_rate, "", "ratio", _m2s_cer_speech, _NEEDS_READER, "character"
     ),
 )
 

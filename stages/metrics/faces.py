@@ -10,9 +10,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from stages.audio.log_mel import speech_log_mel
 from stages.heads.head import Head
+from stages.metrics.readability import read_and_compare
 from stages.metrics.speech_recovery import Heard, hear
 from stages.models.mesh_to_speech import MeshToSpeech
+from stages.models.recogniser import Recogniser
+from stages.models.reconstruction import ToWaveform, reconstruct_mel, to_sound
 
 # Numbers in one block of vertices (takes x frames x vertices x 3): 16 MiB of float32, a few times that while computing.
 _BLOCK_SIZE = 1 << 22
@@ -57,7 +61,10 @@ class ClipFaces:
         truth: motion (T, D) of the same T, or None.
         regions: name -> vertex indices (M,); `all` is every vertex.
         waveform: (S,) i16, 16 kHz, the speech that the takes were made from.
+        transcript: what is said.
         judge: the frozen mesh-to-speech model that listens to the faces, where there is one.
+        reader: the frozen recogniser that reads what the judge hears, where there is one.
+        vocoder: makes sound of what the judge hears for the reader; without, it reads the judge's spectrogram.
     """
 
     id: str
@@ -66,7 +73,10 @@ class ClipFaces:
     truth: Face | None
     regions: dict[Region, Tensor] = field(repr=False)
     waveform: Tensor
+    transcript: str = ""
     judge: MeshToSpeech | None = None
+    reader: Recogniser | None = None
+    vocoder: ToWaveform | None = None
 
     @property
     def num_takes(self) -> int:
@@ -121,3 +131,32 @@ class ClipFaces:
         if self.judge is None:
             raise ValueError(f"clip {self.id} has no judge")
         return hear(self.judge, head, motion, self.fps, self.waveform)
+
+    @cached_property
+    def takes_read(self) -> Tensor:
+        """Character error rate of what the judge hears in all takes together, ()."""
+        return self._read(self.takes.head, self.takes.motion)
+
+    @cached_property
+    def truth_read(self) -> Tensor:
+        """Character error rate of what the judge hears in the truth, ()."""
+        return self._read(self.true_face.head, self.true_face.motion[None])
+
+    @cached_property
+    def speech_read(self) -> Tensor:
+        """Character error rate of the speech itself, ()."""
+        return self._compare(speech_log_mel(self.waveform)[None])
+
+    def _read(self, head: Head, motion: Tensor) -> Tensor:
+        if self.judge is None:
+            raise ValueError(f"clip {self.id} has no judge")
+        mel, unit_logits, voice = reconstruct_mel(self.judge, head, motion, self.fps, self.waveform)
+        if self.vocoder is not None:
+            sound = to_sound(mel, unit_logits.argmax(-1), voice, self.vocoder)
+            mel = torch.stack([speech_log_mel(32768 * take) for take in sound])
+        return self._compare(mel)
+
+    def _compare(self, log_mel: Tensor) -> Tensor:
+        if self.reader is None:
+            raise ValueError(f"clip {self.id} has no reader")
+        return torch.tensor(read_and_compare(self.reader, log_mel, self.transcript))

@@ -4,6 +4,9 @@ from pathlib import Path
 
 from stages.runtime.errors import ThunderError
 
+_ROOT = Path(__file__).resolve().parents[2]
+_FOLDERS = (_ROOT / "assets", _ROOT / "thunder_assets")
+
 
 def asset_path(name: str) -> Path:
     """Path of a shipped file.
@@ -14,12 +17,15 @@ def asset_path(name: str) -> Path:
     Raises:
         ThunderError: the file is not part of this installation.
     """
-    root = Path(__file__).resolve().parents[2]
-    folders = (root / "assets", root / "thunder_assets")
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
+    found = find_asset(name)
+    if found is not None:
+        return found
     raise ThunderError(
-        f"shipped file {name} not found in {' or '.join(map(str, folders))}: this installation is incomplete, "
+        f"shipped file {name} not found in {' or '.join(map(str, _FOLDERS))}: this installation is incomplete, "
         f"install thunder again"
     )
+
+
+def find_asset(name: str) -> Path | None:
+    """Path of a shipped file, or None where this installation lacks one that can be done without."""
+    return next((folder / name for folder in _FOLDERS if (folder / name).is_file()), None)

@@ -1,6 +1,7 @@
 """`thunder evaluate`: how good samples are, as a table with intervals."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from stages.artifacts.metrics_file import MetricRow
     from stages.evaluate import Evaluation
 
-_DEFAULT_REFERENCE, _DEFAULT_M2S = Path("dataset.h5"), Path("m2s.h5")
+_DEFAULT_REFERENCE = Path("dataset.h5")
+# In order of preference; after those in the current folder come the embedded ones.
+_JUDGES, _RECOGNISERS = ("judge.h5", "m2s.h5"), ("recogniser.h5",)
 
 
 def evaluate(
@@ -23,8 +26,19 @@ def evaluate(
         Path | None, typer.Option(help="Dataset with the true motion.  \\[default: dataset.h5, if it is there]")
     ] = None,
     m2s: Annotated[
-        Path | None, typer.Option(help="Mesh-to-speech model that listens.  \\[default: m2s.h5, if it is there]")
+        Path | None,
+        typer.Option(help="Mesh-to-speech model that listens.  \\[default: judge.h5, m2s.h5, or the embedded one]"),
     ] = None,
+    recogniser: Annotated[
+        Path | None,
+        typer.Option(help="Reads what that model hears.  \\[default: recogniser.h5, or the embedded one]"),
+    ] = None,
+    vocoder: Annotated[
+        Path | None, typer.Option(help="Makes sound of it first.  \\[default: its spectrogram is read]")
+    ] = None,
+    same_judge: Annotated[
+        bool, typer.Option("--same-judge", help="Let the model listen that supervised the training.")
+    ] = False,
     metrics: Annotated[
         str | None, typer.Option(help="Names, separated by commas.  \\[default: all that the inputs allow]")
     ] = None,
@@ -45,9 +59,11 @@ def evaluate(
     from stages import evaluate as stage
 
     # What lies in the folder by chance may not belong to the samples; what was named must.
-    optional = {name for name, given in (("reference", reference), ("m2s", m2s)) if given is None}
+    given = {"reference": reference, "m2s": m2s, "recogniser": recogniser}
+    optional = {name for name, path in given.items() if path is None}
     reference = reference or (_DEFAULT_REFERENCE if _DEFAULT_REFERENCE.exists() else None)
-    m2s = m2s or (_DEFAULT_M2S if _DEFAULT_M2S.exists() else None)
+    judges = [m2s] if m2s else _at_hand(_JUDGES)
+    recogniser = recogniser or next(iter(_at_hand(_RECOGNISERS)), None)
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     if names == []:
         raise typer.BadParameter("wanted names separated by commas, such as lve,fdd", param_hint="--metrics")
@@ -55,7 +71,10 @@ def evaluate(
         samples,
         output,
         reference_path=reference,
-        m2s_path=m2s,
+        m2s_paths=judges,
+        recogniser_path=recogniser,
+        vocoder_path=vocoder,
+        same_judge=same_judge,
         optional=optional,
         metrics=names,
         force=force,
@@ -69,14 +88,23 @@ def evaluate(
     for reason, skipped in _by_reason(found.skipped).items():
         console.say(f"not computed: {', '.join(skipped)}: {reason}", quiet=quiet)
     if json:
-        console.print_json(_as_dict(found, samples, reference, m2s, output))
+        console.print_json(_as_dict(found, samples, reference, output))
         return
     console.print_table(
         "",
         ("metric", "value", "95 % interval", "unit", "region", "clips"),
         [_cells(row) for row in found.rows],
-        caption=_caption(found, samples, reference, m2s, output),
+        caption=_caption(found, samples, reference, output),
     )
+
+
+def _at_hand(names: Sequence[str]) -> list[Path]:
+    """The files of these names in the current folder, then the shipped file of the first name, as far as there are any."""
+    from stages.runtime.assets import find_asset
+
+    here = [Path(name) for name in names if Path(name).exists()]
+    shipped = find_asset(names[0])
+    return here if shipped is None else [*here, shipped]
 
 
 def _cells(row: "MetricRow") -> tuple[str, ...]:
@@ -84,15 +112,17 @@ def _cells(row: "MetricRow") -> tuple[str, ...]:
     return row.name, f"{row.value:.4g}", interval, row.unit, row.region, str(len(row.clip_ids))
 
 
-def _caption(found: "Evaluation", samples: Path, reference: Path | None, m2s: Path | None, output: Path) -> str:
+def _caption(found: "Evaluation", samples: Path, reference: Path | None, output: Path) -> str:
     fewest, most = found.num_takes
     takes = f"{most} take" + ("s" if most > 1 else "") if fewest == most else f"{fewest} to {most} takes"
     clips = f"{found.num_clips} clip" + ("s" if found.num_clips > 1 else "")
     parts = [f"{clips} of {samples}, {takes}" + (" each" if found.num_clips > 1 else "")]
     if found.num_referenced:
         parts.append(f"{found.num_referenced} of them against {reference}")
-    if any(row.name.startswith("m2s") for row in found.rows):
-        parts.append(f"heard by {m2s}")
+    if found.m2s is not None:
+        parts.append(f"heard by {found.m2s}")
+    if found.recogniser is not None and any(row.name.startswith("m2s-cer") for row in found.rows):
+        parts.append(f"read by {found.recogniser}")
     parts.append(f"written to {output}")
     # The hash tells whether two tables looked at the same vertices.
     regions = {row.region: row.region_hash for row in found.rows if row.region}
@@ -106,14 +136,13 @@ def _by_reason(skipped: dict[str, str]) -> dict[str, list[str]]:
     return reasons
 
 
-def _as_dict(
-    found: "Evaluation", samples: Path, reference: Path | None, m2s: Path | None, output: Path
-) -> dict[str, Any]:
+def _as_dict(found: "Evaluation", samples: Path, reference: Path | None, output: Path) -> dict[str, Any]:
     """Plain values; a figure that is not finite, such as the interval of one clip, is null."""
     return {
         "samples": samples,
         "reference": reference if found.num_referenced else None,
-        "m2s": m2s,
+        "m2s": found.m2s,
+        "recogniser": found.recogniser,
         "output": output,
         "num_clips": found.num_clips,
         "num_takes": list(found.num_takes),
