@@ -30,6 +30,8 @@ _NUM_FACE_VERTICES = 400
 _END_SHARE = 0.25
 # A feature is scaled by its own deviation but never magnified beyond this one.
 _SMALLEST_SCALE = 0.01
+# The same for its change between frames, in deviations.
+_SMALLEST_VELOCITY = 0.02
 
 
 class TrainDiffusionConfig(LoopConfig):
@@ -123,7 +125,7 @@ def train_diffusion(
         head,
         face=face,
         lips=lips,
-        scales=_measure_scales(head, clips, face=face, lips=lips),
+        scales=_measure_scales(network, head, clips, face=face, lips=lips),
         weights=DiffusionWeights(
             config.weight_coefficients,
             config.weight_vertices,
@@ -213,7 +215,9 @@ def _conditions_of(clips: list[TrainingClip], config: MotionDenoiserConfig) -> t
 
 
 @torch.no_grad()
-def _measure_scales(head: Head, clips: list[TrainingClip], *, face: Tensor, lips: Tensor) -> Scales:
+def _measure_scales(
+    network: MotionDenoiser, head: Head, clips: list[TrainingClip], *, face: Tensor, lips: Tensor
+) -> Scales:
     """What the geometric loss terms are divided by, from every second frame pair of up to 200 clips."""
     motion = torch.cat([clip.motion[: len(clip.motion) // 2 * 2] for clip in clips[:200]])
 
@@ -223,10 +227,13 @@ def _measure_scales(head: Head, clips: list[TrainingClip], *, face: Tensor, lips
     moving_lips = head.vertices(motion, indices=lips, pose=False).unflatten(0, (-1, 2))  # (n, 2, M, 3)
     lip_velocity = float((moving_lips[:, 1] - moving_lips[:, 0]).square().mean().sqrt())
     midpoints = torch.tensor([head.record.landmarks[name] for name in ("lip_top", "lip_bottom")])
+    moving = network.normalise(motion).unflatten(0, (-1, 2))  # (n, 2, D)
+    steps = moving[:, 1] - moving[:, 0]
     gap = lip_gap(*head.vertices(motion, indices=midpoints, pose=False).unbind(-2))
     return Scales(
         vertices=spread(head.vertices(motion, indices=face, pose=False)),
         lips=spread(moving_lips.flatten(0, 1)),
         lip_velocity=max(lip_velocity, 1e-6),
         lip_gap=max(float(gap.square().mean().sqrt()), 1e-6),
+        velocity=steps.square().mean(0).sqrt().clamp_min(_SMALLEST_VELOCITY),
     )

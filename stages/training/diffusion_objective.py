@@ -43,12 +43,14 @@ class Dropout:
 @dataclass(frozen=True)
 class Scales:
     """Root mean square of what the geometric terms measure, over the training clips: of displacements from the mean face
-    in head units, of their change between frames, and of the gap between the lips."""
+    in head units, of their change between frames, and of the gap between the lips; `velocity` (D,) that of the change of
+    each normalised feature between frames."""
 
     vertices: float
     lips: float
     lip_velocity: float
     lip_gap: float
+    velocity: Tensor
 
 
 class DiffusionObjective(nn.Module):
@@ -60,6 +62,7 @@ class DiffusionObjective(nn.Module):
     """
 
     alphas_bar: Tensor
+    velocity_scale: Tensor
     face: Tensor
     lips: Tensor
     lip_midpoints: Tensor
@@ -87,6 +90,7 @@ class DiffusionObjective(nn.Module):
         # In a tuple, so that the frozen judge is not a part of what is trained and saved.
         self._judge = (judge,)
         self.register_buffer("alphas_bar", cosine_alphas_bar(denoiser.config.num_timesteps), persistent=False)
+        self.register_buffer("velocity_scale", scales.velocity, persistent=False)
         self.register_buffer("face", face, persistent=False)
         self.register_buffer("lips", lips, persistent=False)
         midpoints = torch.tensor([head.record.landmarks[name] for name in ("lip_top", "lip_bottom")])
@@ -161,15 +165,16 @@ class DiffusionObjective(nn.Module):
         true = self.head.vertices(still, indices=indices, pose=False).split(sizes, dim=-2)
         face, lips = estimated[0] - true[0], estimated[1] - true[1]
         gap, true_gap = (lip_gap(*part[2].unbind(-2)) for part in (estimated, true))
-        # The step from the context into the window counts as a step: no seam may show.
-        joined = torch.cat([before, estimate], dim=1), torch.cat([before, truth], dim=1)
+        # The step from the context into the window counts as a step: no seam may show. A head turns slowly and a lid shuts
+        # fast: each feature's velocity counts in its own measure, or the head would tremble at no cost.
+        joined, true_joined = (torch.cat([before, x], dim=1) / self.velocity_scale for x in (estimate, truth))
         joined_mask = torch.cat([mask[:, :1], mask], dim=1)
         return {
             "coefficients": mean_square(estimate - truth, mask),
             "vertices": mean_square(face / self.scales.vertices, mask),
             "lips": mean_square(lips / self.scales.lips, mask),
             "closure": closure(gap, true_gap, self.scales.lip_gap, mask),
-            "velocity": velocity(*joined, joined_mask)
+            "velocity": velocity(joined, true_joined, joined_mask)
             + mean_square((lips[:, 1:] - lips[:, :-1]) / self.scales.lip_velocity, mask[:, 1:] * mask[:, :-1]),
             "smoothness": smoothness(estimate, mask),
         }

@@ -41,7 +41,7 @@ def objective_of(**changes: Any) -> DiffusionObjective:
     options: dict[str, Any] = {
         "face": torch.arange(0, 64, 5),
         "lips": region_indices(HEAD.record, "lips"),
-        "scales": Scales(0.01, 0.01, 0.005, 0.01),
+        "scales": Scales(0.01, 0.01, 0.005, 0.01, torch.ones(NUM_FEATURES)),
         "weights": DiffusionWeights(),
         "dropout": ALL_TOLD,
         "context_noise": 0.0,
@@ -176,7 +176,12 @@ def test_mesh_to_speech_learns_a_tiny_batch() -> None:
     fps = 30.0
     network = judge_of().requires_grad_()
     objective = M2SObjective(
-        network, HEAD, M2SWeights(), FaceAugmentation(), motion_scale=torch.full((NUM_FEATURES,), 0.1), num_speakers=1
+        network,
+        HEAD,
+        M2SWeights(),
+        FaceAugmentation(turn_rad=0, hidden=0),
+        motion_scale=torch.full((NUM_FEATURES,), 0.1),
+        num_speakers=1,
     ).train()
     batch = draw_windows([telling_clip(80, fps)], WindowShape(28, fps), 2, torch.Generator().manual_seed(0))
     torch.manual_seed(0)
