@@ -24,6 +24,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
         thunder("synthesize", "corpus", "--clips", "12", "--subjects", "6", "--seed", "3", "--jobs", "1")
         thunder("preprocess", "corpus", "--jobs", "1")
         thunder("train-m2s", "--preset", "tiny", "--steps", "20")
+        thunder("train-m2s", "--preset", "tiny", "--steps", "10", "--seed", "100", "-o", "judge.h5")
+        thunder("train-recogniser", "--preset", "tiny", "--steps", "10")
         thunder("train-diffusion", "--m2s", "m2s.h5", "--preset", "tiny", "--steps", "20")
         thunder("sample", "--split", "test", "--n", "2", "--m2s", "m2s.h5", "--steps", "4")
         thunder("render", "--size", "64", "--takes", "0", *("--clip", first_clip(folder)))
@@ -93,6 +95,7 @@ def test_film_and_spoken_sound_are_there(chain: Path) -> None:
 def test_every_metric_has_an_interval_around_it(chain: Path) -> None:
     rows = {row.name: row for row in read_metrics(chain / "metrics.h5")}
     assert {"lve", "mve", "fdd", "fdd-abs", "l-pcc", "l-ccc", "jitter"} <= rows.keys()
+    assert {"m2s-mel", "m2s-units", "m2s-cer", "m2s-cer-truth", "m2s-cer-speech"} <= rows.keys()
     for row in rows.values():
         assert row.low <= row.value <= row.high
         assert row.unit
@@ -103,4 +106,4 @@ def test_inspect_shows_where_an_artifact_came_from(chain: Path, monkeypatch: pyt
     monkeypatch.chdir(chain)
     description = json.loads(thunder("inspect", "samples.h5", "--json"))
     assert description["attributes"]["schema"] == "thunder.samples"
-    assert set(description["attributes"]["inputs"]) == {"model", "dataset", "m2s"}
+    assert set(description["attributes"]["inputs"]) == {"model", "dataset", "m2s", "supervised_by"}
