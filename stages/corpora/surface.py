@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stages.artifacts.head_record import HeadRecord
 from stages.corpora.mouth import find_mouth
 from stages.corpora.unpickler import load_pickle
+from stages.formats.wavefront import read_obj
 from stages.runtime.errors import ThunderError
 
 _WHERE_MASKS_COME_FROM = (
@@ -79,16 +80,7 @@ def read_mesh(path: Path, num_vertices: int | None = None) -> tuple[NDArray[np.f
     """
     if not path.exists():
         raise ThunderError(f"{path}: no such file, wanted the mesh whose faces all vertices of the corpus share")
-    import trimesh
-
-    try:
-        # process=False: merging and sorting vertices would silently put every animation onto the wrong ones.
-        mesh: Any = trimesh.load(path, process=False, force="mesh", maintain_order=True)
-        vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
-    except Exception as error:  # trimesh raises whatever its many readers do on a damaged file.
-        raise ThunderError(
-            f"{path}: not a mesh that can be read ({error or type(error).__name__}); export it again"
-        ) from error
+    vertices, faces = read_obj(path) if path.suffix.lower() == ".obj" else _read_with_trimesh(path)
     wanted = len(vertices) if num_vertices is None else num_vertices
     if not len(faces) or len(vertices) != wanted:
         raise ThunderError(
@@ -100,6 +92,19 @@ def read_mesh(path: Path, num_vertices: int | None = None) -> tuple[NDArray[np.f
             f"{path}: its faces point outside its {wanted} vertices, or some are not finite; export it again"
         )
     return vertices.astype(np.float32), faces.astype(np.int32)
+
+
+def _read_with_trimesh(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    import trimesh
+
+    try:
+        # process=False: merging and sorting vertices would silently put every animation onto the wrong ones.
+        mesh: Any = trimesh.load(path, process=False, force="mesh", maintain_order=True)
+        return np.asarray(mesh.vertices), np.asarray(mesh.faces)
+    except Exception as error:  # trimesh raises whatever its many readers do on a damaged file.
+        raise ThunderError(
+            f"{path}: not a mesh that can be read ({error or type(error).__name__}); export it again"
+        ) from error
 
 
 def surface_from_lips(
