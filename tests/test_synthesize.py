@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import wave
 from itertools import pairwise
 
@@ -10,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from stages.corpora.layout import open_corpus
 from stages.formats.live_link_face import read_live_link_face
 from stages.runtime.errors import ThunderError
 from stages.synthesize import synthesize
@@ -150,3 +152,15 @@ def test_the_command_writes_a_corpus_and_says_what(tmp_path):
     assert "exists already" in refused.output
     both = CliRunner().invoke(app, [*arguments, "--force", "--hours", "1"])
     assert (both.exit_code, "not both" in both.output) == (2, True)
+
+
+@pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
+def test_clips_and_recipe_say_who_is_held_out_and_preprocess_heeds_it(tmp_path):
+    synthesize(tmp_path / "all", num_clips=4, num_subjects=4, engines=("flite",), held_out=())
+    assert not [p for p in (tmp_path / "all").glob("s*/*.json") if "split" in p.read_text()]
+    synthesize(tmp_path / "corpus", num_clips=4, num_subjects=4, engines=("flite",))
+    speakers = json.loads((tmp_path / "corpus" / "synthesis.json").read_text())["speakers"]
+    said = {name: json.loads((tmp_path / "corpus" / name / "0000.json").read_text())["split"] for name in speakers}
+    assert said == {name: speaker["split"] for name, speaker in speakers.items()}
+    assert [speaker["voice"] for speaker in speakers.values() if speaker["split"] == "test"] == ["rms"]
+    assert {r.subject: r.split for r in open_corpus(tmp_path / "corpus").recordings} == said
