@@ -38,8 +38,8 @@ _FEW_RECORDINGS = 64
 # Frames that the basis of a displacement head is fitted to; faces change little from one frame to the next.
 _MAX_FRAMES_TO_FIT = 3_000
 _FIT_BLOCK_FRAMES = 128
-# Vertices worked on at a time, in each thread: small enough for a processor's cache to be of some use.
-_BLOCK_BYTES = 1 << 22
+# Vertices worked on at a time, in each thread: small enough for a processor's cache, and for memory to be used again.
+_BLOCK_BYTES = 1 << 21
 # Vertices of a recording that wait in memory for the writer; those of longer ones it reads again.
 _HELD_BYTES = 48 << 20
 # One writer keeps no more threads than this busy.
@@ -237,7 +237,7 @@ def _write_whole(
 ) -> None:
     """Writes a clip so that an interrupted run leaves neither half of it nor figures of another one."""
     with deferred_interrupts():
-        writer.add(clip, None if frames is None else _blocks(frames))
+        writer.add(clip, None if frames is None else _blocks(frames, _HELD_BYTES))
         if error is not None:
             total.merge(error)
             writer.note_reconstruction(total.figures(writer.head))
@@ -319,7 +319,7 @@ def _prepare(
         shape = (len(raw.vertices), *template.shape)
         held = np.empty(shape, np.float32) if keep and shape[0] * template.nbytes <= _HELD_BYTES else None
         motion, error, start = [], ReconstructionError(), 0
-        for frames in _blocks(raw.vertices):
+        for frames in _blocks(raw.vertices, _BLOCK_BYTES):
             if held is not None:
                 held[start : start + len(frames)] = frames
                 start += len(frames)
@@ -337,9 +337,9 @@ def _prepare(
         return Failure(recording.id, f"{error.filename}: cannot be read ({error.strerror})")
 
 
-def _blocks(frames: Frames) -> Iterator[np.ndarray]:
+def _blocks(frames: Frames, num_bytes: int) -> Iterator[np.ndarray]:
     """All frames, a few at a time."""
-    size = max(1, _BLOCK_BYTES // max(1, frames[:1].nbytes))
+    size = max(1, num_bytes // max(1, frames[:1].nbytes))
     return (frames[start : min(start + size, len(frames))] for start in range(0, len(frames), size))
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from trimesh import Trimesh
 
 from stages.artifacts.clips import SAMPLE_RATE_HZ
 from stages.audio.log_mel import long_log_mel
@@ -55,6 +56,9 @@ def main() -> None:
         head, motion = build_head(embedded_head()), torch.rand(250, 55)
         timed = _beside_reference(lambda: head.vertices(motion))
         report("head, 250 frames to vertices", *timed, frames_per_s=250 / timed[0])
+        corpus, dataset = _write_meshes(Path(folder) / "corpus"), Path(folder) / "dataset.h5"
+        seconds, plain = _preprocess_and_plain_copy(corpus, dataset)
+        report("preprocess (reference: plain read + write)", seconds, plain, share_of_plain_read_and_write=plain / seconds)
         memory = {s: _peak_mib("sample", str(speech[s]), "--n", "1", *out) for s in (10, 60, 300)}
         print("peak memory of `thunder sample --n 1`: " + ", ".join(f"{s} s {m:.0f} MiB" for s, m in memory.items()))
     print(json.dumps({"figures": figures, "peak_mib": memory}))
@@ -86,6 +90,43 @@ def _sample(denoiser: torch.nn.Module, waveform: torch.Tensor, takes: int) -> No
     frames = round(len(waveform) / SAMPLE_RATE_HZ * denoiser.config.fps)
     options = SamplingOptions(num_steps=SampleConfig().steps, guidance=SampleConfig().guidance)
     sample_long_motion(denoiser, long_log_mel(waveform), frames, list(range(takes)), options)
+
+
+def _write_meshes(folder: Path, clips: int = 64, seconds: int = 4) -> Path:
+    """A corpus of meshes, 420 MB: the embedded head's curves at random, played to vertices."""
+    record = embedded_head()
+    head, rng = build_head(record), np.random.default_rng(0)
+    (folder / "ann").mkdir(parents=True)
+    Trimesh(record.template, record.faces, process=False).export(folder / "template.ply")
+    (folder / "lips.txt").write_text(" ".join(map(str, record.regions["lips"])))
+    (folder / "corpus.json").write_text('{"fps": 25}')
+    for clip in range(clips):
+        curves = rng.uniform(0, 0.3, (seconds * 25, len(record.features))).astype("f4")
+        np.save(folder / "ann" / f"{clip}.npy", head.vertices(torch.from_numpy(curves)).numpy())
+        noise = rng.normal(0, 3000, seconds * SAMPLE_RATE_HZ).astype("i2")
+        write_wav(folder / "ann" / f"{clip}.wav", noise)
+    return folder
+
+
+def _preprocess_and_plain_copy(corpus: Path, dataset: Path) -> tuple[float, float]:
+    """Median seconds of `thunder preprocess`, its start included, and of reading and writing as many bytes, in turn."""
+    times, copies = [], []
+    for _ in range(REPEATS):
+        times.append(_seconds(lambda: _run("preprocess", str(corpus), "-o", str(dataset), "--force")))
+        copies.append(_seconds(lambda: _read_and_write(corpus, dataset)))
+    return statistics.median(times), statistics.median(copies)
+
+
+def _read_and_write(folder: Path, like: Path) -> None:
+    """Reads all files below a folder, one after another, and writes a file as large as `like`."""
+    block = memoryview(bytearray(1 << 22))
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with path.open("rb", buffering=0) as file:
+            while file.readinto(block):
+                pass
+    with like.with_suffix(".plain").open("wb", buffering=0) as file:
+        for start in range(0, like.stat().st_size, len(block)):
+            file.write(block[: like.stat().st_size - start])
 
 
 def _run(*arguments: str) -> None:
