@@ -110,7 +110,7 @@ clean: ## remove the demonstration's artifacts
 E := embedded
 
 .PHONY: embedded
-embedded: assets/m2s.h5 assets/diffusion.h5 ## train the embedded model again
+embedded: assets/m2s.h5 assets/diffusion.h5 assets/judge.h5 assets/recogniser.h5 ## train the embedded model again
 
 $(E)/dataset.h5: | $(INSTALLED)
 	$(THUNDER) synthesize $(E)/corpus --hours 4 --subjects 96 --seed 1 --force
@@ -121,6 +121,13 @@ assets/m2s.h5: $(E)/dataset.h5 assets/embedded-m2s.toml
 
 assets/diffusion.h5: $(E)/dataset.h5 assets/m2s.h5 assets/embedded-diffusion.toml
 	$(THUNDER) train-diffusion $< -o $@ --m2s assets/m2s.h5 --config assets/embedded-diffusion.toml --seed 1 --force
+
+# What `evaluate` listens and reads with: of another seed than the model above, which the animator was taught by.
+assets/judge.h5: $(E)/dataset.h5 assets/embedded-m2s.toml
+	$(THUNDER) train-m2s $< -o $@ --config assets/embedded-m2s.toml --seed 100 --force
+
+assets/recogniser.h5: $(E)/dataset.h5 assets/embedded-recogniser.toml
+	$(THUNDER) train-recogniser $< -o $@ --config assets/embedded-recogniser.toml --seed 1 --force
 
 assets/head.h5: $(wildcard stages/heads/mannequin/*.py) | $(INSTALLED)
 	$(VENV)/bin/python -m stages.heads.mannequin --output $@

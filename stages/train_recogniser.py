@@ -56,8 +56,8 @@ class TrainRecogniserConfig(LoopConfig):
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"dim": 32, "num_layers": 1, "num_heads": 2, "kernel": 7, "dropout": 0.0, "steps": 60, "batch_size": 4,
                  "learning_rate": 2e-3, "warmup": 10, "validate_every": 30},
-        "small": {"dim": 144, "num_layers": 4, "num_heads": 4, "kernel": 15, "dropout": 0.0, "steps": 2400,
-                  "learning_rate": 2e-3},
+        "small": {"dim": 144, "num_layers": 4, "num_heads": 4, "kernel": 15, "dropout": 0.0, "steps": 6000,
+                  "learning_rate": 1.5e-3},
         "paper": {"steps": 100_000, "batch_size": 32, "learning_rate": 1e-3, "warmup": 10_000, "precision": "bf16-mixed"},
     }  # fmt: skip
 
