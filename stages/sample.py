@@ -87,6 +87,7 @@ def sample(
     dataset: Path | None = None,
     split: str | None = None,
     m2s: Path | None = None,
+    hubert: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     force: bool = False,
@@ -98,6 +99,7 @@ def sample(
         inputs: files and folders.
         dataset: whose clips of `split` to animate besides.
         m2s: a mesh-to-speech model that scores every take.
+        hubert: the folder that the speech units of `m2s` are made of, where they are.
 
     Raises:
         ThunderError: nothing to animate; no input that could be animated; a model or option that does not fit.
@@ -111,7 +113,7 @@ def sample(
     head = build_head(record).to(chosen_device)
     judge = None
     if m2s is not None:
-        judge, judged_head = load_mesh_to_speech(m2s, chosen_device)
+        judge, judged_head = load_mesh_to_speech(m2s, chosen_device, hubert=hubert)
         check_same_face(judged_head, record, judge.config.input, m2s)
     if dataset is not None and split is not None:
         with open_clips(dataset, "thunder.dataset") as file:

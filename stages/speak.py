@@ -53,7 +53,7 @@ def speak(
     if output.exists() and not output.is_dir():
         raise ThunderError(f"{output}: a file, wanted a folder for the sounds; choose another --output")
     chosen_device = resolve_device(device)
-    model, model_head = load_mesh_to_speech(m2s, chosen_device)
+    model, model_head = load_mesh_to_speech(m2s, chosen_device, names_units=False)
     written: list[Path] = []
     with open_clips(path) as clips:
         check_same_face(model_head, clips.head, model.config.input, m2s)

@@ -84,6 +84,7 @@ def train_diffusion(
     config: TrainDiffusionConfig,
     *,
     m2s: Path | None = None,
+    hubert: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     force: bool = False,
@@ -94,10 +95,11 @@ def train_diffusion(
 
     Args:
         m2s: the frozen mesh-to-speech model that listens to the generated motion; None trains without.
+        hubert: the folder that the speech units of `m2s` are made of, where they are.
 
     Raises:
-        ThunderError: a dataset that cannot be trained on; an M2S model of another head; an output that exists; a loss
-            that is not a number.
+        ThunderError: a dataset that cannot be trained on; an M2S model of another head, or without its folder; an output
+            that exists; a loss that is not a number.
     """
     state_path = output.with_suffix(".state.h5")
     if not resume:
@@ -108,13 +110,12 @@ def train_diffusion(
     with open_clips(dataset, "thunder.dataset") as file:
         record = file.head
         if m2s is not None:
-            judge, judged_head = load_mesh_to_speech(m2s, chosen_device)
+            judge, judged_head = load_mesh_to_speech(m2s, chosen_device, hubert=hubert)
             check_same_face(judged_head, record, judge.config.input, m2s)
         clips, fps = load_training_clips(file, "train", progress)
         val_clips = load_training_clips(file, "val", progress)[0] if file.ids("val") else []
-    if judge is not None:
-        for some in (clips, val_clips):
-            name_units(some, judge.centroids.cpu())
+        if judge is not None:
+            name_units(clips + val_clips, file, judge, progress)
     torch.manual_seed(seed)
     head = build_head(record)
     network = _build_network(config, clips, fps)

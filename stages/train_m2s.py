@@ -8,9 +8,10 @@ import torch
 from pydantic import Field
 
 from stages.artifacts.checkpoint import write_checkpoint
-from stages.artifacts.clips import open_clips
+from stages.artifacts.clips import ClipFile, open_clips
 from stages.artifacts.files import check_output
-from stages.audio.speech_units import fit_units, unit_features
+from stages.audio.pretrained import PretrainedSpeech, load_pretrained
+from stages.audio.speech_units import fit_units
 from stages.heads.head import build_head
 from stages.models.mesh_to_speech import (
     MelInput,
@@ -24,7 +25,13 @@ from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
-from stages.training.clips_in_memory import TrainingClip, load_training_clips, motion_statistics, name_units
+from stages.training.clips_in_memory import (
+    TrainingClip,
+    load_training_clips,
+    motion_statistics,
+    name_units,
+    waveform_of,
+)
 from stages.training.face_augmentation import FaceAugmentation
 from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
 from stages.training.m2s_objective import M2SObjective, M2SWeights
@@ -80,6 +87,8 @@ def train_m2s(
     output: Path,
     config: TrainM2SConfig,
     *,
+    hubert: Path | None = None,
+    hubert_layer: int | None = None,
     seed: int = 0,
     device: str = "auto",
     force: bool = False,
@@ -88,39 +97,31 @@ def train_m2s(
 ) -> TrainingSummary:
     """Trains on the dataset's training split, watches its validation split, and writes `output`.
 
+    Args:
+        hubert: a `transformers` folder whose features the speech units are clusters of; None takes ours.
+        hubert_layer: of its network, from 1; None is the sixth.
+
     Raises:
-        ThunderError: a dataset without training clips, without speech or without the region asked for; an output that
-            exists; a loss that is not a number.
+        ThunderError: a dataset without training clips, without speech or without the region asked for; a folder that
+            cannot be read; an output that exists; a loss that is not a number.
     """
     state_path = output.with_suffix(".state.h5")
     if not resume:
         check_output(output, force=force, inputs=[dataset])
     check_state(state_path, resume=resume, force=force)
+    chosen_device = resolve_device(device)
+    encoder = None if hubert is None else load_pretrained(hubert, layer=hubert_layer, device=chosen_device)
     with open_clips(dataset, "thunder.dataset") as file:
         record = file.head
         size, indices = visible_size(record, config.input)
         clips, fps = load_training_clips(file, "train", progress)
         val_clips = load_training_clips(file, "val", progress)[0] if file.ids("val") else []
-    chosen_device = resolve_device(device)
-    torch.manual_seed(seed)
-    network = MeshToSpeech(
-        MeshToSpeechConfig(
-            input=config.input,
-            input_size=size,
-            dim=config.dim,
-            num_layers=config.num_layers,
-            num_heads=config.num_heads,
-            kernel=config.kernel,
-            dropout=config.dropout,
-            num_units=config.num_units,
-            voice_dim=config.voice_dim,
-        )
-    )
-    network.vertex_indices.copy_(indices)
-    head = build_head(record)
-    _fit_statistics(network, head, clips, seed)
-    for some in (clips, val_clips):
-        name_units(some, network.centroids)
+        torch.manual_seed(seed)
+        network = _build_network(config, size, encoder)
+        network.vertex_indices.copy_(indices)
+        head = build_head(record)
+        _fit_statistics(network, head, clips, file, seed)
+        name_units(clips + val_clips, file, network, progress)
     weights = M2SWeights(config.unit_weight, config.mel_weight, config.convergence_weight, config.speaker_weight)
     augmentation = FaceAugmentation(config.noise, config.jitter, config.turn_rad, config.speed, config.hidden)
     subjects = sorted({clip.subject for clip in clips})
@@ -178,14 +179,44 @@ def train_m2s(
     averaged = {
         name.removeprefix("network."): value for name, value in trained.weights.items() if name.startswith("network.")
     }
-    provenance = Provenance(seed, config.model_dump(), hash_inputs(dataset=dataset))
+    inputs = hash_inputs(dataset=dataset) | ({} if encoder is None else {"hubert": encoder.identity})
+    provenance = Provenance(seed, config.model_dump(), inputs)
     checkpoint = checkpoint_of(network, averaged, record, trained.curves)
     write_checkpoint(output, "thunder.m2s", checkpoint, provenance, force=True)
     return summarise(trained, output, network, config)
 
 
+def _build_network(config: TrainM2SConfig, input_size: int, encoder: PretrainedSpeech | None) -> MeshToSpeech:
+    """The network, knowing what its speech units are made of."""
+    units: dict[str, Any] = {}
+    if encoder is not None:
+        units = {
+            "unit_encoder": encoder.kind,
+            "unit_layer": encoder.layer,
+            "unit_features": encoder.dim,
+            "unit_folder": encoder.identity,
+        }
+    network = MeshToSpeech(
+        MeshToSpeechConfig(
+            input=config.input,
+            input_size=input_size,
+            dim=config.dim,
+            num_layers=config.num_layers,
+            num_heads=config.num_heads,
+            kernel=config.kernel,
+            dropout=config.dropout,
+            num_units=config.num_units,
+            voice_dim=config.voice_dim,
+            **units,
+        )
+    )
+    if encoder is not None:
+        network.name_units_by(encoder)
+    return network
+
+
 @torch.no_grad()
-def _fit_statistics(network: MeshToSpeech, head: Any, clips: list[TrainingClip], seed: int) -> None:
+def _fit_statistics(network: MeshToSpeech, head: Any, clips: list[TrainingClip], file: ClipFile, seed: int) -> None:
     """Means, deviations and unit centroids from the training clips."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(clips), generator=generator).tolist()
@@ -194,7 +225,7 @@ def _fit_statistics(network: MeshToSpeech, head: Any, clips: list[TrainingClip],
         clip = clips[index]
         motion.append(clip.motion)
         mels.append(clip.log_mel)
-        features.append(unit_features(clip.log_mel))
+        features.append(network.unit_features_of(waveform_of(clip, file), clip.log_mel))
         frames += len(clip.log_mel)
         if frames > _MAX_FRAMES_FOR_STATISTICS:
             break

@@ -16,5 +16,9 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file wit
 Preset = Annotated[str | None, typer.Option("--preset", help="tiny (tests), small, or paper (for a GPU).")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and the result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Hubert = Annotated[
+    Path | None,
+    typer.Option("--hubert", help="Folder of HuBERT, WavLM or wav2vec 2.0 that the speech units are made of."),
+]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes to use; 0 means one a core.", min=0)]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")]

@@ -9,7 +9,6 @@ Source: Baevski et al., "wav2vec 2.0", 2020; Hsu et al., "HuBERT", 2021; Chen et
 import hashlib
 import json
 import math
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -58,6 +57,11 @@ class PretrainedSpeech(nn.Module):
         self._reach = _reach_of(network.config.conv_kernel, network.config.conv_stride)
         self._thawed = False
         self.requires_grad_(False).eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.parameters()).device
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Features of short stretches of speech, all at once and differentiable.
@@ -275,14 +279,13 @@ def _load_weights(network: Any, path: Path) -> None:
 
 
 def _read_weights(path: Path) -> Mapping[str, Tensor]:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, OSError) as error:
+    except Exception as error:  # whatever it stumbles over, the cause is what is in the user's file
         raise ThunderError(
             f"{path}: truncated or not a file of weights ({path.stat().st_size} bytes); download or copy it again"
         ) from error

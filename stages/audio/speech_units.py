@@ -1,7 +1,8 @@
 """Speech units: which of K classes of sound is heard, 50 times a second.
 
-Units are clusters of speech features, found without labels. Choi et al. cluster HuBERT's sixth layer; here the features
-are our own: mel cepstra and their slopes, normalised over the utterance so that a unit tells the sound and not the voice.
+Units are clusters of speech features, found without labels. Choi et al. cluster HuBERT's sixth layer, which
+a user who has it may do (`pretrained.py`); here the features are our own: mel cepstra and their slopes, normalised over
+the utterance so that a unit tells the sound and not the voice.
 """
 
 import math
@@ -11,6 +12,7 @@ from torch import Tensor
 
 UNIT_RATE_HZ = 50
 _NUM_CEPSTRA = 13
+NUM_UNIT_FEATURES = 2 * _NUM_CEPSTRA
 
 
 def unit_features(log_mel: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from stages.audio.log_mel import MEL_RATE_HZ, speech_log_mel
-from stages.audio.speech_units import assign_units, unit_features
 from stages.heads.head import Head
 from stages.losses.audio_consistency import AudioConsistency, audio_consistency
 from stages.models.mesh_to_speech import MeshToSpeech
@@ -59,7 +58,7 @@ def hear(judge: MeshToSpeech, head: Head, motion: Tensor, fps: float, waveform: 
     if length == 0:
         nothing = motion.new_full((len(motion),), torch.nan)
         return Heard(nothing, nothing)
-    units = assign_units(unit_features(mel), judge.centroids)  # (L / 2,)
+    units = judge.name_units(waveform, mel)  # (L / 2,)
     window = math.ceil(length / math.ceil(length / (_WINDOW_S * MEL_RATE_HZ)) / 2) * 2
     mel_error, unit_accuracy = motion.new_zeros(len(motion)), motion.new_zeros(len(motion))
     for start in range(0, length, window):

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from stages.artifacts.checkpoint import Checkpoint, read_checkpoint
 from stages.artifacts.head_record import HeadRecord
-from stages.audio.log_mel import NUM_BANDS
-from stages.audio.speech_units import UNIT_RATE_HZ
+from stages.audio.log_mel import HOP_SAMPLES, NUM_BANDS
+from stages.audio.pretrained import PretrainedSpeech, identity_of, load_pretrained
+from stages.audio.speech_units import NUM_UNIT_FEATURES, UNIT_RATE_HZ, assign_units, unit_features
 from stages.heads.head import Head, region_indices, rotation_features
 from stages.models.conformer import Conformer
 from stages.models.precision import full_precision
@@ -36,6 +37,8 @@ class MeshToSpeechConfig(Config):
         input: what the model sees of the face.
         input_size: number of values a frame.
         voice_dim: width of the speaker embedding.
+        unit_encoder: whose features the speech units are clusters of: `cepstra` (ours), or the kind of a user's folder,
+            with its layer, the number of its features and its SHA-256 in `unit_layer`, `unit_features`, `unit_folder`.
     """
 
     input: MelInput = "mouth2s"
@@ -47,6 +50,10 @@ class MeshToSpeechConfig(Config):
     dropout: float = 0.1
     num_units: int = 200
     voice_dim: int = 256
+    unit_encoder: Literal["cepstra", "wav2vec2", "hubert", "wavlm"] = "cepstra"
+    unit_layer: int = 0
+    unit_features: int = NUM_UNIT_FEATURES
+    unit_folder: str = ""
 
 
 class SpeechEstimate(NamedTuple):
@@ -89,7 +96,9 @@ class MeshToSpeech(nn.Module):
         self.register_buffer("input_scale", torch.ones(config.input_size))
         self.register_buffer("mel_mean", torch.zeros(NUM_BANDS))
         self.register_buffer("mel_scale", torch.ones(NUM_BANDS))
-        self.register_buffer("centroids", torch.zeros(config.num_units, 26))
+        self.register_buffer("centroids", torch.zeros(config.num_units, config.unit_features))
+        # In a tuple, so that the user's network is no part of what is trained and saved.
+        self._unit_encoder: tuple[PretrainedSpeech, ...] = ()
 
     def forward(self, visible: Tensor, fps: float, num_mel_frames: int, voice: Tensor | None = None) -> SpeechEstimate:
         """Hears a motion.
@@ -115,6 +124,36 @@ class MeshToSpeech(nn.Module):
     def restore_mel(self, normalised: Tensor) -> Tensor:
         """The inverse of `normalise_mel`."""
         return normalised * self.mel_scale + self.mel_mean
+
+    def name_units_by(self, encoder: PretrainedSpeech) -> None:
+        """Hands the model the user's network that its speech units are clusters of."""
+        self._unit_encoder = (encoder,)
+
+    def name_units(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
+        """Which speech units a recording says; arguments as of `unit_features_of`.
+
+        Returns:
+            (L // 2,) int64, 50 Hz, on the model's device.
+        """
+        return assign_units(self.unit_features_of(waveform, log_mel), self.centroids)
+
+    def unit_features_of(self, waveform: Tensor, log_mel: Tensor) -> Tensor:
+        """Features of a whole recording that speech units are clusters of.
+
+        Args:
+            waveform: (S,) i16, 16 kHz.
+            log_mel: (L, 80) of it, as `speech_log_mel` gives, which silence may follow.
+
+        Returns:
+            (L // 2, C), 50 Hz, on the model's device.
+        """
+        device = self.centroids.device
+        if self.config.unit_encoder == "cepstra":
+            return unit_features(log_mel.to(device))
+        (encoder,) = self._unit_encoder
+        num_samples = len(log_mel) // 2 * 2 * HOP_SAMPLES
+        samples = nn.functional.pad(waveform.float() / 32768, (0, num_samples - len(waveform)))
+        return encoder.features_of(samples.to(encoder.device)).to(device)
 
 
 class MelHead(nn.Module):
@@ -177,16 +216,44 @@ def checkpoint_of(model: MeshToSpeech, weights: dict[str, Tensor], head: HeadRec
     return Checkpoint(model.config.model_dump(), arrays_of_weights(weights), buffers, head.without("colours"), curves)
 
 
-def load_mesh_to_speech(path: Path, device: torch.device | str = "cpu") -> tuple[MeshToSpeech, HeadRecord]:
+def load_mesh_to_speech(
+    path: Path, device: torch.device | str = "cpu", *, hubert: Path | None = None, names_units: bool = True
+) -> tuple[MeshToSpeech, HeadRecord]:
     """Reads a frozen model, and the head whose topology it was trained on.
 
+    Args:
+        hubert: the `transformers` folder that its speech units are made of; None for a model that has units of ours.
+        names_units: whether the units of recordings will be asked for; without, no folder is needed.
+
     Raises:
-        ThunderError: not such a file, or one whose weights do not fit its configuration.
+        ThunderError: not such a file, or one whose weights do not fit its configuration; a folder that is missing, or
+            is not the one the model was trained with.
     """
     checkpoint = read_checkpoint(path, "thunder.m2s")
     model = MeshToSpeech(MeshToSpeechConfig.resolve(options=checkpoint.config))
     load_weights(model, checkpoint.weights | checkpoint.normalisation, path)
+    if names_units:
+        _hand_over(model, path, hubert, device)
     return model.to(device).eval().requires_grad_(False), checkpoint.required_head
+
+
+def _hand_over(model: MeshToSpeech, path: Path, hubert: Path | None, device: torch.device | str) -> None:
+    """Gives a model the folder that it names units by, and refuses any other."""
+    config = model.config
+    if config.unit_encoder == "cepstra":
+        if hubert is not None:
+            raise ThunderError(f"{path}: its speech units are not made of a folder; leave out --hubert {hubert}")
+        return
+    what = f"layer {config.unit_layer} of a {config.unit_encoder} folder of SHA-256 {config.unit_folder[:12]}"
+    if hubert is None:
+        raise ThunderError(f"{path}: its speech units are made of {what}; give that folder with --hubert FOLDER")
+    found = identity_of(hubert)
+    if found != config.unit_folder:
+        raise ThunderError(
+            f"{hubert}: wanted {what}, of which the speech units of {path} are made, found {found[:12]}; "
+            f"give the folder it was trained with"
+        )
+    model.name_units_by(load_pretrained(hubert, layer=config.unit_layer, device=device))
 
 
 def check_same_face(model_head: HeadRecord, head: HeadRecord, kind: MelInput, path: Path) -> None:

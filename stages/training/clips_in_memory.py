@@ -7,7 +7,7 @@ from torch import Tensor
 
 from stages.artifacts.clips import ClipFile
 from stages.audio.log_mel import LOG_FLOOR, speech_log_mel
-from stages.audio.speech_units import assign_units, unit_features
+from stages.models.mesh_to_speech import MeshToSpeech
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 
@@ -19,7 +19,7 @@ class TrainingClip:
     Attributes:
         motion: (T, D), not normalised.
         log_mel: (L, 80), even L, of the loudness-normalised speech, at least as long as the motion.
-        units: (L / 2,) speech units by the centroids in use; zeros until `name_units`.
+        units: (L / 2,) speech units by the model in use; zeros until `name_units`.
     """
 
     id: str
@@ -74,10 +74,17 @@ def pad_mel(mel: Tensor, duration_s: float) -> Tensor:
     return torch.nn.functional.pad(mel, (0, 0, 0, wanted + wanted % 2 - len(mel)), value=LOG_FLOOR)
 
 
-def name_units(clips: list[TrainingClip], centroids: Tensor) -> None:
-    """Fills in the speech units of every clip."""
-    for clip in clips:
-        clip.units = assign_units(unit_features(clip.log_mel), centroids)
+def name_units(clips: list[TrainingClip], file: ClipFile, model: MeshToSpeech, progress: Progress = silent) -> None:
+    """Fills in what the model calls the speech units of every clip; `file` is what the clips were read from."""
+    with progress("naming speech units", total=len(clips)) as advance:
+        for clip in clips:
+            clip.units = model.name_units(waveform_of(clip, file), clip.log_mel).cpu()
+            advance()
+
+
+def waveform_of(clip: TrainingClip, file: ClipFile) -> Tensor:
+    """The recording (S,) i16 of a clip, which is not kept in memory."""
+    return torch.from_numpy(file.read(clip.id).waveform)
 
 
 def motion_statistics(clips: list[TrainingClip], *, smallest_scale: float) -> tuple[Tensor, Tensor]:

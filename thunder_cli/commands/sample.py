@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
-from thunder_cli.options import ConfigFile, Device, Force, Json, Output, Quiet, Seed
+from thunder_cli.options import ConfigFile, Device, Force, Hubert, Json, Output, Quiet, Seed
 
 
 def sample(
@@ -20,6 +20,7 @@ def sample(
     split: Annotated[str | None, typer.Option("--split", help="Also animate the clips of train, val or test.")] = None,
     dataset: Annotated[Path, typer.Option("--dataset", help="Where --split looks.")] = Path("dataset.h5"),
     m2s: Annotated[Path | None, typer.Option("--m2s", help="Mesh-to-speech model that scores every take.")] = None,
+    hubert: Hubert = None,
     emotion: Annotated[str | None, typer.Option("--emotion", help="One the model knows; free if not given.")] = None,
     intensity: Annotated[float | None, typer.Option("--intensity", help="Of the emotion, 0 to 1.")] = None,
     subject: Annotated[str | None, typer.Option("--subject", help="Whose style; free if not given.")] = None,
@@ -43,6 +44,8 @@ def sample(
     """
     if not inputs and split is None:
         raise typer.BadParameter("name a sound file or folder, or give --split")
+    if hubert is not None and m2s is None:
+        raise typer.BadParameter("needs --m2s MODEL", param_hint="--hubert")
 
     from stages.sample import SampleConfig, find_model, find_sounds
     from stages.sample import sample as sample_stage
@@ -69,6 +72,7 @@ def sample(
         dataset=dataset,
         split=split,
         m2s=m2s,
+        hubert=hubert,
         seed=seed,
         device=device,
         force=force,

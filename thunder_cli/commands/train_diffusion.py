@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
-from thunder_cli.options import ConfigFile, Device, Force, Json, Output, Preset, Quiet, Resume, Seed
+from thunder_cli.options import ConfigFile, Device, Force, Hubert, Json, Output, Preset, Quiet, Resume, Seed
 
 
 def train_diffusion(
@@ -16,6 +16,7 @@ def train_diffusion(
     m2s: Annotated[
         Path | None, typer.Option("--m2s", help="Frozen mesh-to-speech model that listens; without it, nobody does.")
     ] = None,
+    hubert: Hubert = None,
     weight_m2s: Annotated[float | None, typer.Option("--weight-m2s", help="Of the audio-consistency loss.")] = None,
     weight_lips: Annotated[float | None, typer.Option("--weight-lips", help="Of the lip vertices.")] = None,
     weight_vertices: Annotated[float | None, typer.Option("--weight-vertices", help="Of the face's vertices.")] = None,
@@ -40,6 +41,9 @@ def train_diffusion(
 
     Example: `thunder train-diffusion dataset.h5 --m2s m2s.h5`
     """
+    if hubert is not None and m2s is None:
+        raise typer.BadParameter("needs --m2s MODEL", param_hint="--hubert")
+
     from stages.train_diffusion import TrainDiffusionConfig
     from stages.train_diffusion import train_diffusion as train_stage
 
@@ -59,6 +63,7 @@ def train_diffusion(
         output,
         TrainDiffusionConfig.resolve(preset=preset, file=config, options=options),
         m2s=m2s,
+        hubert=hubert,
         seed=seed,
         device=device,
         force=force,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
-from thunder_cli.options import ConfigFile, Device, Force, Json, Output, Preset, Quiet, Resume, Seed
+from thunder_cli.options import ConfigFile, Device, Force, Hubert, Json, Output, Preset, Quiet, Resume, Seed
 
 
 def train_m2s(
@@ -14,6 +14,10 @@ def train_m2s(
     *,
     output: Output = Path("m2s.h5"),
     what: Annotated[str | None, typer.Option("--input", help="mouth2s, face2s or exp2s.")] = None,
+    hubert: Hubert = None,
+    hubert_layer: Annotated[
+        int | None, typer.Option("--hubert-layer", min=1, help="Of its transformer layers.  [default: 6]")
+    ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Windows a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its peak.")] = None,
@@ -30,6 +34,9 @@ def train_m2s(
 
     Example: `thunder train-m2s dataset.h5 --input mouth2s`
     """
+    if hubert_layer is not None and hubert is None:
+        raise typer.BadParameter("needs --hubert FOLDER", param_hint="--hubert-layer")
+
     from stages.train_m2s import TrainM2SConfig
     from stages.train_m2s import train_m2s as train_stage
 
@@ -38,6 +45,8 @@ def train_m2s(
         dataset,
         output,
         TrainM2SConfig.resolve(preset=preset, file=config, options=options),
+        hubert=hubert,
+        hubert_layer=hubert_layer,
         seed=seed,
         device=device,
         force=force,
