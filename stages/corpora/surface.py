@@ -98,8 +98,9 @@ def _read_with_trimesh(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     import trimesh
 
     try:
-        # process=False: merging and sorting vertices would silently put every animation onto the wrong ones.
-        mesh: Any = trimesh.load(path, process=False, force="mesh", maintain_order=True)
+        # Merging and sorting vertices, or splitting them where textures have seams (fix_texture), would silently put every
+        # animation onto the wrong ones.
+        mesh: Any = trimesh.load(path, process=False, force="mesh", maintain_order=True, fix_texture=False)
         return np.asarray(mesh.vertices), np.asarray(mesh.faces)
     except Exception as error:  # trimesh raises whatever its many readers do on a damaged file.
         raise ThunderError(

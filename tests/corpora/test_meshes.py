@@ -6,6 +6,7 @@ import pytest
 
 from stages.artifacts.clips import open_clips
 from stages.corpora.layout import open_corpus
+from stages.corpora.surface import read_mesh
 from stages.preprocess import preprocess
 from stages.runtime.errors import ThunderError
 from tests.builders import small_waveform
@@ -99,3 +100,29 @@ def test_sounds_are_those_written(tmp_path: Path) -> None:
     waveform = open_corpus(tmp_path).recordings[0].read().waveform
     assert len(waveform) == round(36 / 30 * 16_000)
     assert np.abs(waveform).max() == pytest.approx(np.abs(small_waveform(57_600, 0)).max() / 32768, rel=0.2)
+
+
+PLY = """ply
+format ascii 1.0
+element vertex 6
+property float x
+property float y
+property float z
+{vertex_extras}element face 2
+property list uchar int vertex_indices
+{face_extras}end_header
+"""
+
+
+def test_a_ply_with_textures_keeps_every_vertex(tmp_path: Path) -> None:
+    rows = [f"{k} {k % 2} 0" for k in range(6)]  # the last two in no face
+    of_vertices = PLY.format(vertex_extras="property float s\nproperty float t\n", face_extras="")
+    of_corners = PLY.format(vertex_extras="", face_extras="property list uchar float texcoord\n")
+    (tmp_path / "a.ply").write_text(of_vertices + "".join(f"{row} 0.1 0.2\n" for row in rows) + "3 0 1 3\n3 1 2 3\n")
+    (tmp_path / "b.ply").write_text(
+        of_corners + "".join(f"{row}\n" for row in rows) + "3 0 1 3 6 0 0 1 0 1 1\n3 1 2 3 6 .5 .5 0 0 .3 .3\n"
+    )
+    for name in ("a.ply", "b.ply"):
+        vertices, faces = read_mesh(tmp_path / name, 6)
+        np.testing.assert_array_equal(vertices[:, 0], np.arange(6))
+        assert faces.tolist() == [[0, 1, 3], [1, 2, 3]]
