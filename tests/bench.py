@@ -58,7 +58,9 @@ def main() -> None:
         report("head, 250 frames to vertices", *timed, frames_per_s=250 / timed[0])
         corpus, dataset = _write_meshes(Path(folder) / "corpus"), Path(folder) / "dataset.h5"
         seconds, plain = _preprocess_and_plain_copy(corpus, dataset)
-        report("preprocess (reference: plain read + write)", seconds, plain, share_of_plain_read_and_write=plain / seconds)
+        report(
+            "preprocess (reference: plain read + write)", seconds, plain, share_of_plain_read_and_write=plain / seconds
+        )
         memory = {s: _peak_mib("sample", str(speech[s]), "--n", "1", *out) for s in (10, 60, 300)}
         print("peak memory of `thunder sample --n 1`: " + ", ".join(f"{s} s {m:.0f} MiB" for s, m in memory.items()))
     print(json.dumps({"figures": figures, "peak_mib": memory}))
