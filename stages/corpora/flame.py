@@ -178,7 +178,8 @@ def read_coefficients(path: Path) -> Coefficients:
             raise ThunderError(f"{path}: fps wanted one number, 1 to 1000, found {given['fps']!r}")
         fps = float(rate.reshape(()))
     used = {alias for aliases in ALIASES.values() for alias in aliases}
-    return Coefficients(expression, rotations, shape, fps, tuple(sorted(by_key.keys() - used)))
+    unused = tuple(sorted(str(key) for key in content if str(key).lower() not in used))
+    return Coefficients(expression, rotations, shape, fps, unused)
 
 
 def is_coefficients(path: Path) -> bool:

@@ -137,6 +137,7 @@ def test_rotations_may_be_rows_of_matrices(tmp_path: Path, flame: Path, count: i
         "eyes": joined(rows_of_matrices(LEFT, count), rows_of_matrices(RIGHT, count)),
         "shape": SHAPE[None],
         "eyelids": np.zeros((T, 2), "f4"),
+        "R": np.ones((T, 6), "f4"),
         "translation": np.ones((T, 3), "f4"),
         "fps": 25,
     }
@@ -147,7 +148,7 @@ def test_rotations_may_be_rows_of_matrices(tmp_path: Path, flame: Path, count: i
         found = np.stack([motion[f"{joint}{axis}"] for axis in "XYZ"], axis=1)
         np.testing.assert_allclose(found, wanted, atol=1e-5, err_msg=tracker)
     (remark,) = [r for r in corpus.remarks if "left out" in r]
-    assert "eyelids, translation (translations and cameras" in remark
+    assert "R, eyelids, translation (translations and cameras" in remark
 
 
 def test_rows_that_are_nearly_orthonormal_give_the_nearest_turn() -> None:
