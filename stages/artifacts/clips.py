@@ -96,6 +96,7 @@ class ClipSummary:
     num_frames: int
     duration_s: float
     transcript: str
+    num_takes: int
 
 
 @dataclass
@@ -329,6 +330,7 @@ class ClipFile:
                 int(group["motion"].shape[-2]),
                 group["waveform"].shape[0] / SAMPLE_RATE_HZ,
                 str(attrs["transcript"]),
+                group["motion"].shape[0] if group["motion"].ndim == 3 else 1,
             )
 
     def has_vertices(self, clip_id: str) -> bool:

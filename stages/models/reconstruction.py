@@ -3,8 +3,6 @@
 One way for all who judge a face by its sound: the command that lets a person hear it, the tables, a recogniser.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -13,14 +11,12 @@ from stages.audio.log_mel import MEL_RATE_HZ, speech_log_mel
 from stages.heads.head import Head
 from stages.models.mesh_to_speech import MeshToSpeech, look_at
 from stages.models.resampling import read_at
+from stages.models.vocoder import Vocoder
 
 # Attention over a whole recording would grow with the square of its length. Longer ones are heard in pieces, each with a
 # second of its neighbours, so that no piece begins in the middle of a word. At whole seconds, where whole rates have a frame.
 _LONGEST_MEL_FRAMES = 16 * MEL_RATE_HZ
 _MARGIN_MEL_FRAMES = 1 * MEL_RATE_HZ
-
-# (log_mel (B, L, 80), units (B, L / 2), voice (B, voice_dim)) -> waveform (B, L * 160).
-ToWaveform = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @torch.no_grad()
@@ -66,7 +62,7 @@ def describe_voice_of(model: MeshToSpeech, waveform: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def to_sound(log_mel: Tensor, units: Tensor, voice: Tensor, vocoder: ToWaveform | None) -> Tensor:
+def to_sound(log_mel: Tensor, units: Tensor, voice: Tensor, vocoder: Vocoder | None) -> Tensor:
     """Makes sound of what was heard.
 
     Args:
@@ -80,4 +76,4 @@ def to_sound(log_mel: Tensor, units: Tensor, voice: Tensor, vocoder: ToWaveform 
     """
     if vocoder is None:
         return torch.stack([griffin_lim(mel) for mel in log_mel])
-    return vocoder(log_mel, units, voice.expand(len(log_mel), -1))
+    return vocoder.speak(log_mel, units, voice.expand(len(log_mel), -1))
