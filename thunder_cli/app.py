@@ -32,6 +32,7 @@ from thunder_cli.commands import (
     train_diffusion,
     train_m2s,
     train_recogniser,
+    train_vocoder,
 )
 from thunder_cli.console import ThunderGroup
 
@@ -65,6 +66,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "synthesize": synthesize.synthesize,
     "preprocess": preprocess.preprocess,
     "train-m2s": train_m2s.train_m2s,
+    "train-vocoder": train_vocoder.train_vocoder,
     "train-recogniser": train_recogniser.train_recogniser,
     "train-diffusion": train_diffusion.train_diffusion,
     "sample": sample.sample,
