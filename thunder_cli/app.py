@@ -22,6 +22,7 @@ from stages.runtime.provenance import toolkit_version
 from thunder_cli.commands import (
     doctor,
     evaluate,
+    evaluate_m2s,
     export,
     inspect,
     preprocess,
@@ -73,6 +74,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "render": render.render,
     "export": export.export,
     "evaluate": evaluate.evaluate,
+    "evaluate-m2s": evaluate_m2s.evaluate_m2s,
     "speak": speak.speak,
     "inspect": inspect.inspect,
     "doctor": doctor.doctor,

@@ -1,4 +1,6 @@
-"""A figure over clips and how far it can be trusted: weighted means and bootstrap intervals."""
+"""A figure over clips and seeds and how far it can be trusted: weighted means, bootstrap intervals, deviations."""
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -59,3 +61,53 @@ def bootstrap_interval(
     tail = 50 * (1 - confidence)
     low, high = np.percentile(np.concatenate(means), (tail, 100 - tail))
     return float(low), float(high)
+
+
+class Summary(NamedTuple):
+    """A figure over seeds and clips.
+
+    Attributes:
+        mean: over seeds, then over clips.
+        low, high: 95 % bootstrap interval over clips of the mean over seeds: what other clips would change.
+        deviation: standard deviation over seeds (n - 1) of the mean over clips: what another training would change.
+        num_clips: those with a finite value for every seed.
+    """
+
+    mean: float
+    low: float
+    high: float
+    deviation: float
+    num_clips: int
+
+
+def over_seeds(
+    values: ArrayLike, weights: ArrayLike | None = None, *, seed: int = 0, num_resamples: int = 10_000
+) -> Summary:
+    """Summary of values of several trainings on the same clips.
+
+    The difference of two models, clip by clip, is summarised as any figure: its interval is then a paired one, from which
+    what makes some clips hard for both has gone.
+
+    Args:
+        values: (seeds, C); a clip with a value that is not finite is left out.
+        weights: (C,) or (seeds, C), what each clip counts; all equal where None. A clip that weighs nothing is left out.
+        seed: of the bootstrap.
+        num_resamples: how often clips are drawn.
+
+    Returns:
+        NaN for what is not defined: the deviation of one seed, everything of no clip.
+    """
+    table = np.atleast_2d(np.asarray(values, np.float64))
+    weights = np.broadcast_to(1.0 if weights is None else np.asarray(weights, np.float64), table.shape)
+    table = np.where(weights > 0, table, 0.0)
+    good = np.isfinite(table).all(0) & (weights.sum(0) > 0)
+    table, weights = table[:, good], weights[:, good]
+    num_seeds, num_clips = table.shape
+    if num_clips == 0 or (weights.sum(1) == 0).any():
+        nothing = float("nan")
+        return Summary(nothing, nothing, nothing, nothing, 0)
+    of_clips = np.average(table, axis=0, weights=weights)
+    low, high = bootstrap_interval(of_clips, weights.sum(0), seed=seed, num_resamples=num_resamples)
+    of_seeds = np.average(table, axis=1, weights=weights)
+    deviation = float(of_seeds.std(ddof=1)) if num_seeds > 1 else float("nan")
+    return Summary(float(of_seeds.mean()), low, high, deviation, num_clips)

@@ -1,0 +1,45 @@
+"""Which phones look alike: ARPAbet phones in the viseme classes of Amazon Polly.
+
+Source: Amazon Polly developer guide, phoneme and viseme tables of US English: fifteen classes that a mouth can show, and
+silence. Phones of one class cannot be told apart by what is seen.
+"""
+
+SILENCE = "SIL"
+
+# Class -> its phones, in the order in which tables and pictures show them: from the lips backward, then vowels from open
+# to close. A stressed AH is ʌ and ER is ɜ; unstressed both are the class "@".
+_CLASSES: dict[str, str] = {
+    "sil": "SIL",
+    "p": "P B M",
+    "f": "F V",
+    "T": "TH DH",
+    "t": "T D N",
+    "l": "L",
+    "s": "S Z",
+    "S": "SH ZH CH JH",
+    "r": "R",
+    "k": "K G NG HH",
+    "i": "Y IY IH",
+    "e": "EY",
+    "E": "EH AH ER",
+    "@": "AH0 ER0",
+    "a": "AA AE AY AW",
+    "O": "AO OY",
+    "o": "OW",
+    "u": "UH UW W",
+}
+_OF_PHONE = {phone: name for name, phones in _CLASSES.items() for phone in phones.split()}
+
+VISEMES = tuple(_CLASSES)
+# Every phone without its stress, viseme by viseme; silence first.
+PHONES = tuple(phone for phones in _CLASSES.values() for phone in phones.split() if not phone.endswith("0"))
+
+
+def without_stress(phone: str) -> str:
+    """`AH0` -> `AH`."""
+    return phone.rstrip("012")
+
+
+def viseme_of(phone: str) -> str | None:
+    """The class of an ARPAbet phone, with its stress (0, 1, 2) or without; None for what is not a phone of the table."""
+    return _OF_PHONE.get(phone) or _OF_PHONE.get(without_stress(phone))
