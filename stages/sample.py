@@ -15,7 +15,9 @@ from stages.artifacts.head_record import HeadRecord
 from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import is_silent, load_waveform, to_float, to_int16
 from stages.diffusion.long_motion import SamplingOptions, sample_long_motion
+from stages.diffusion.samplers import Sampler
 from stages.diffusion.steadying import low_pass
+from stages.formats.keyframes import Keyframe, read_keyframes
 from stages.heads.arkit import ARKIT_CURVES
 from stages.heads.head import build_head, rotation_features
 from stages.metrics.speech_recovery import hear
@@ -41,21 +43,25 @@ class SampleConfig(Config):
     Attributes:
         takes: N, how many of each input.
         steps: calls of the denoiser a window. On validation speakers 5 to 25 gave equally accurate lips.
+        sampler: `ddim`, or `dpm-solver`, of second order.
         guidance: 1 takes the model's word; more exaggerates what speech and style change, at twice the cost. On
             validation speakers 2 closed more lips on /p b m/ than 1 and came nearer the true ones; above, they overshoot.
         neck_cutoff_hz: head rotation is smoothed above this; 0 leaves it as sampled. On validation speakers 2 Hz took the
             jerk of the whole face from five times that of true motion to 1.4 times; true motion would lose .05 degrees.
         emotion: one that the model knows; None leaves it free, so that takes differ in it.
-        intensity: of the emotion, 0 to 1.
+        intensity: of the emotion, 0 to 1; 1 where None.
+        keyframes: file that tells emotions over time, see `stages.formats.keyframes`.
         subject: whose style, one that the model knows; None leaves it free.
     """
 
     takes: int = 5
     steps: int = 8
+    sampler: Sampler = "ddim"
     guidance: float = 2.0
     neck_cutoff_hz: float = Field(2.0, ge=0)
     emotion: str | None = None
-    intensity: float = 1.0
+    intensity: float | None = None
+    keyframes: Path | None = None
     subject: str | None = None
 
 
@@ -125,7 +131,7 @@ def sample(
     # Whoever evaluates the samples must know which model listened while theirs was trained: it is no judge of them.
     if supervisor := inputs_of(model_path, "thunder.diffusion").get("m2s"):
         hashes["supervised_by"] = supervisor
-    provenance = Provenance(seed, config.model_dump(), hashes)
+    provenance = Provenance(seed, config.model_dump(mode="json"), hashes)
     with write_clips(output, "thunder.samples", record, provenance, force=force) as writer:
         for speech in _read_speeches(files, dataset, split, record, summary, progress):
             samples = torch.from_numpy(speech.waveform).to(chosen_device)
@@ -163,23 +169,36 @@ def _options(config: SampleConfig, denoiser: MotionDenoiser, path: Path) -> Samp
         raise ThunderError(f"--steps wanted 1 to {denoiser.config.num_timesteps}, found {config.steps}")
     if not 0 <= config.guidance <= 100:
         raise ThunderError(f"--guidance wanted 0 to 100, found {config.guidance:g}")
-    if not 0 <= config.intensity <= 1:
-        raise ThunderError(f"--intensity wanted 0 to 1, found {config.intensity:g}")
-
-    def index(name: str | None, known: tuple[str, ...], what: str) -> int:
-        if name is None:
-            return 0
-        if name not in known:
-            raise ThunderError(f"{path}: knows no {what} {name!r}; it knows {', '.join(known) or 'none'}")
-        return known.index(name) + 1
-
     return SamplingOptions(
         config.steps,
+        config.sampler,
         config.guidance,
-        index(config.emotion, denoiser.config.emotions, "emotion"),
-        config.intensity,
-        index(config.subject, denoiser.config.subjects, "subject"),
+        _emotions(config, denoiser, path),
+        0 if config.subject is None else _index(config.subject, denoiser.config.subjects, "subject", path) + 1,
     )
+
+
+def _emotions(config: SampleConfig, denoiser: MotionDenoiser, path: Path) -> tuple[Keyframe, ...]:
+    """What is felt when, from a name and a number or from a file of keyframes."""
+    if config.emotion is not None and config.keyframes is not None:
+        raise ThunderError("--emotion and --keyframes both say what is felt; give one of them")
+    if config.intensity is not None and config.emotion is None:
+        raise ThunderError("--intensity is that of an emotion; name it by --emotion")
+    intensity = 1.0 if config.intensity is None else config.intensity
+    if not 0 <= intensity <= 1:
+        raise ThunderError(f"--intensity wanted 0 to 1, found {intensity:g}")
+    keyframes = [] if config.keyframes is None else read_keyframes(config.keyframes)
+    if config.emotion is not None:
+        keyframes = [Keyframe(0.0, config.emotion, intensity)]
+    for keyframe in keyframes:
+        _index(keyframe.emotion, denoiser.config.emotions, "emotion", path)
+    return tuple(keyframes)
+
+
+def _index(name: str, known: tuple[str, ...], what: str, path: Path) -> int:
+    if name not in known:
+        raise ThunderError(f"{path}: knows no {what} {name!r}; it knows {', '.join(known) or 'none'}")
+    return known.index(name)
 
 
 def find_sounds(inputs: Iterable[Path]) -> list[Path]:

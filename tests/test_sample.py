@@ -162,8 +162,14 @@ def test_options_are_checked_against_the_model() -> None:
     refused("speech.wav", "--n", "0", says="--n wanted 1 to 10000 takes, found 0")
     refused("speech.wav", "--guidance=-1", says="--guidance wanted 0 to 100, found -1")
     refused("speech.wav", "--guidance", "nan", says="guidance: Input should be a finite number, found nan")
-    refused("speech.wav", "--intensity", "2", says="--intensity wanted 0 to 1, found 2")
+    refused("speech.wav", "--intensity", "0.5", says="--intensity is that of an emotion; name it by --emotion")
+    refused("speech.wav", "--emotion", "happy", "--intensity", "2", says="--intensity wanted 0 to 1, found 2")
+    Path("feelings.csv").write_text("0 neutral\n0.5 bored\n")
+    refused("speech.wav", "--keyframes", "feelings.csv", says="knows no emotion 'bored'")
+    refused("speech.wav", "--keyframes", "feelings.csv", "--emotion", "happy", says="both say what is felt")
     assert run("speech.wav", "--emotion", "happy", "--subject", "s0", "--guidance", "2", "--intensity", "0.5")[0] == 0
+    Path("feelings.csv").write_text("0 neutral\n0.5 happy 0.3\n")
+    assert run("speech.wav", "--keyframes", "feelings.csv", "--sampler", "dpm-solver", "--force")[0] == 0
 
 
 def test_what_does_not_fit_is_said_in_one_line() -> None:

@@ -9,6 +9,7 @@ from stages.audio.log_mel import mel_around
 from stages.diffusion.guidance import guide
 from stages.diffusion.samplers import SAMPLERS, Sampler
 from stages.diffusion.schedule import cosine_alphas_bar
+from stages.formats.keyframes import Keyframe, emotions_at
 from stages.models.motion_denoiser import Conditions, MotionDenoiser
 from stages.runtime.progress import Progress, silent
 
@@ -21,15 +22,14 @@ class SamplingOptions:
         num_steps: calls of the denoiser a window.
         sampler: key of `SAMPLERS`.
         guidance: 1 takes the model's word; more exaggerates what speech and style change, at twice the cost.
-        emotion, subject: index the model was trained with, 0 leaves it free.
-        intensity: of the emotion, 0 to 1.
+        emotions: what is felt when; none leaves it free, one holds throughout.
+        subject: index the model was trained with, 0 leaves it free.
     """
 
     num_steps: int = 10
     sampler: Sampler = "ddim"
     guidance: float = 1.0
-    emotion: int = 0
-    intensity: float = 1.0
+    emotions: tuple[Keyframe, ...] = ()
     subject: int = 0
 
 
@@ -64,12 +64,16 @@ def sample_long_motion(
             stretch = first - config.context, config.context + config.window
             wide, first_frame_s = mel_around(log_mel, *stretch, config.fps, denoiser.speech_margin)
             speech = denoiser.encode_speech(wide[None], first_frame_s, config.context + config.window)
+            # One emotion that holds is told once, which is quicker than telling it to every frame.
+            told_frames = config.context + config.window if len(options.emotions) > 1 else 1
+            times_s = (stretch[0] + torch.arange(told_frames, device=device)) / config.fps
+            emotion, strength = emotions_at(options.emotions, times_s, config.emotions)
             given = Conditions(
                 speech=speech.expand(num_takes, -1, -1),
                 context=context,
                 has_context=torch.full((num_takes,), first > 0, device=device),
-                emotion=torch.full((num_takes,), options.emotion, device=device),
-                intensity=torch.full((num_takes,), options.intensity, device=device),
+                emotion=emotion.expand(num_takes, -1, -1),
+                strength=strength.expand(num_takes, -1, -1),
                 subject=torch.full((num_takes,), options.subject, device=device),
                 has_speech=torch.ones(num_takes, dtype=torch.bool, device=device),
             )

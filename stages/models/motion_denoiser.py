@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.artifacts.checkpoint import Checkpoint, read_checkpoint
@@ -53,14 +54,15 @@ class MotionDenoiserConfig(Config):
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a window is conditioned on; index 0 and `has_speech` False mean "not told".
+    """What a window is conditioned on; subject 0 and `has_speech` False mean "not told".
 
     Attributes:
         speech: (B, context + window, encoder_dim), features at the frames' own times.
         context: (B, context, D) normalised motion before the window.
         has_context: (B,) bool; False for a clip's first window.
-        emotion: (B,) int64.
-        intensity: (B,) f32, 0 to 1.
+        emotion: (B, F, E), the share of each emotion the model knows: one of them in training, two while one passes into
+            another, none where it is not told. F is 1, or context + window for a style that changes over time.
+        strength: (B, F, E), each share times that emotion's intensity, 0 to 1.
         subject: (B,) int64.
         has_speech: (B,) bool.
     """
@@ -69,7 +71,7 @@ class Conditions:
     context: Tensor
     has_context: Tensor
     emotion: Tensor
-    intensity: Tensor
+    strength: Tensor
     subject: Tensor
     has_speech: Tensor
 
@@ -79,6 +81,7 @@ class Conditions:
             self,
             has_speech=torch.zeros_like(self.has_speech),
             emotion=torch.zeros_like(self.emotion),
+            strength=torch.zeros_like(self.strength),
             subject=torch.zeros_like(self.subject),
         )
 
@@ -131,12 +134,12 @@ class MotionDenoiser(nn.Module):
         role = torch.zeros(x.shape[1], dtype=torch.long, device=x.device)
         role[num_context:] = 1
         x = x + self.embed_role[role]
-        style = (
-            self.embed_timestep(sinusoids(timestep, self.config.dim))
-            + self.embed_emotion(given.emotion)
-            + self.embed_intensity(given.emotion) * given.intensity[:, None]
-            + self.embed_subject(given.subject)
+        always = self.embed_timestep(sinusoids(timestep, self.config.dim)) + self.embed_subject(
+            given.subject
         )  # (B, dim)
+        # Row 0 of the tables is "not told", and stays zero.
+        emotion = given.emotion @ self.embed_emotion.weight[1:] + given.strength @ self.embed_intensity.weight[1:]
+        style = always[:, None] + emotion  # (B, F, dim)
         rotation = rotary_angles(x.shape[1], self.config.dim // self.config.num_heads, x.device)
         for block in self.blocks:
             x = block(x, style, rotation)
@@ -189,10 +192,16 @@ class DenoiserBlock(nn.Module):
         self.modulate = nn.Sequential(nn.SiLU(), modulation)
 
     def forward(self, x: Tensor, style: Tensor, rotation: Tensor) -> Tensor:
-        """(B, T, dim), (B, dim) -> (B, T, dim)."""
-        shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = self.modulate(style)[:, None].chunk(6, dim=-1)
+        """(B, T, dim), (B, 1 or T, dim) -> (B, T, dim)."""
+        shift_a, scale_a, gate_a, shift_f, scale_f, gate_f = self.modulate(style).chunk(6, dim=-1)
         x = x + gate_a * self.attention(self.norm_attention(x) * (1 + scale_a) + shift_a, rotation)
         return x + gate_f * self.feed_forward(self.norm_feed_forward(x) * (1 + scale_f) + shift_f)
+
+
+def tell_emotion(index: Tensor, intensity: Tensor, num_emotions: int) -> tuple[Tensor, Tensor]:
+    """`Conditions.emotion` and `.strength`, (B, 1, E) each, of emotion indices (B,), 0 not told, and intensities (B,)."""
+    share = F.one_hot(index, num_emotions + 1)[:, None, 1:].float()
+    return share, share * intensity[:, None, None]
 
 
 def sinusoids(timestep: Tensor, dim: int) -> Tensor:

@@ -10,7 +10,7 @@ from stages.heads.head import Head
 from stages.losses.audio_consistency import audio_consistency
 from stages.losses.geometry import closure, lip_gap, mean_square, smoothness, velocity
 from stages.models.mesh_to_speech import MeshToSpeech
-from stages.models.motion_denoiser import Conditions, MotionDenoiser
+from stages.models.motion_denoiser import Conditions, MotionDenoiser, tell_emotion
 from stages.models.precision import full_precision
 from stages.training.augmentation import vary_recording
 from stages.training.windows import WindowBatch
@@ -114,12 +114,14 @@ class DiffusionObjective(nn.Module):
         wide = batch.wide_log_mel
         if self.training:
             wide = torch.where(chance(0.85)[:, None, None], vary_recording(wide, generator), wide)
+        index = torch.where(chance(self.dropout.emotion), 0, emotion)
+        told, strength = tell_emotion(index, intensity, len(denoiser.config.emotions))
         given = Conditions(
             speech=denoiser.encode_speech(wide, batch.first_frame_s, motion.shape[1]),
             context=context,
             has_context=batch.has_context,
-            emotion=torch.where(chance(self.dropout.emotion), 0, emotion),
-            intensity=intensity,
+            emotion=told,
+            strength=strength,
             subject=torch.where(chance(self.dropout.subject), 0, subject),
             has_speech=~chance(self.dropout.speech),
         )

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from stages.diffusion.long_motion import SamplingOptions, sample_long_motion
+from stages.formats.keyframes import Keyframe
 from stages.models.motion_denoiser import Conditions, MotionDenoiser
 from stages.runtime.progress import Advance
 from tests.models.test_motion_denoiser import CONTEXT, FEATURES, WINDOW, denoiser_of
@@ -84,12 +85,12 @@ def test_each_window_hears_the_speech_of_its_own_time(recorder: Recorder) -> Non
 
 
 def test_options_reach_the_denoiser_and_guidance_one_costs_nothing(recorder: Recorder) -> None:
-    options = replace(OPTIONS, emotion=2, intensity=0.25, subject=1)
+    options = replace(OPTIONS, emotions=(Keyframe(0.0, "sad", 0.25),), subject=1)
     plain = sample_long_motion(recorder, MEL, WINDOW, [0, 1], options)
     assert len(recorder.seen) == 3
     given = recorder.seen[0][1]
-    assert given.emotion.tolist() == [2, 2]
-    assert given.intensity.tolist() == [0.25, 0.25]
+    assert given.emotion.tolist() == [[[0, 1]], [[0, 1]]]
+    assert given.strength.tolist() == [[[0, 0.25]], [[0, 0.25]]]
     assert given.subject.tolist() == [1, 1]
     recorder.seen.clear()
     near = sample_long_motion(recorder, MEL, WINDOW, [0, 1], replace(options, guidance=1.0 + 1e-6))
@@ -97,9 +98,18 @@ def test_options_reach_the_denoiser_and_guidance_one_costs_nothing(recorder: Rec
     x_t, given = recorder.seen[0]
     assert torch.equal(x_t[:2], x_t[2:])
     assert given.has_speech.tolist() == [True, True, False, False]
-    assert given.emotion.tolist() == [2, 2, 0, 0]
+    assert given.emotion[:, 0, 1].tolist() == [1, 1, 0, 0]
     exaggerated = sample_long_motion(recorder, MEL, WINDOW, [0, 1], replace(options, guidance=4.0))
     assert (exaggerated - plain).abs().max() > 1e-3
+
+
+def test_emotions_change_over_time_across_windows(recorder: Recorder) -> None:
+    keyframes = (Keyframe(0.0, "sad"), Keyframe(2 * WINDOW / 25, "happy"))
+    sample_long_motion(recorder, MEL, 3 * WINDOW, [0], replace(OPTIONS, emotions=keyframes))
+    for number, (_, given) in enumerate(recorder.seen[:: OPTIONS.num_steps]):
+        frames = number * WINDOW - CONTEXT + torch.arange(CONTEXT + WINDOW)
+        happy = (frames / (2 * WINDOW)).clamp(0, 1)
+        torch.testing.assert_close(given.emotion[0], torch.stack([happy, 1 - happy], -1), atol=1e-5, rtol=0)
 
 
 def test_work_grows_with_length_alone_and_is_reported(recorder: Recorder) -> None:

@@ -15,6 +15,7 @@ from stages.models.motion_denoiser import (
     MotionDenoiserConfig,
     checkpoint_of,
     load_motion_denoiser,
+    tell_emotion,
 )
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
@@ -44,12 +45,13 @@ def denoiser_of(**changes: Any) -> MotionDenoiser:
 
 def conditions() -> Conditions:
     generator = torch.Generator().manual_seed(1)
+    emotion, strength = tell_emotion(torch.tensor([1, 2, 1]), torch.tensor([0.2, 0.5, 1.0]), 2)
     return Conditions(
         speech=torch.randn(BATCH, CONTEXT + WINDOW, 8, generator=generator),
         context=torch.randn(BATCH, CONTEXT, FEATURES, generator=generator),
         has_context=torch.ones(BATCH, dtype=torch.bool),
-        emotion=torch.tensor([1, 2, 1]),
-        intensity=torch.tensor([0.2, 0.5, 1.0]),
+        emotion=emotion,
+        strength=strength,
         subject=torch.tensor([1, 1, 0]),
         has_speech=torch.ones(BATCH, dtype=torch.bool),
     )
@@ -69,8 +71,8 @@ def test_each_condition_has_influence_and_only_on_its_item() -> None:
         "speech": given.speech + 1,
         "context": given.context + 1,
         "has_context": ~given.has_context,
-        "emotion": torch.tensor([2, 1, 2]),
-        "intensity": 1.5 - given.intensity,
+        "emotion": given.emotion.flip(-1),
+        "strength": given.strength.flip(-1),
         "subject": torch.tensor([0, 0, 1]),
         "has_speech": ~given.has_speech,
     }.items():
@@ -88,7 +90,6 @@ def test_what_is_not_told_has_no_influence() -> None:
     for told, changed in [
         ({"has_speech": no}, {"speech": given.speech * 5 + 1}),
         ({"has_context": no}, {"context": given.context * 5 + 1}),
-        ({"emotion": torch.zeros(BATCH, dtype=torch.long)}, {"intensity": given.intensity + 0.4}),
     ]:
         without = replace(given, **told)
         assert torch.equal(estimate(model, without), estimate(model, replace(without, **changed)))
@@ -97,6 +98,22 @@ def test_what_is_not_told_has_no_influence() -> None:
     assert torch.equal(estimate(model, free), estimate(model, other.without_speech_and_style()))
     assert free.context is given.context
     assert free.has_context is given.has_context
+
+
+def test_a_style_told_for_every_frame_is_the_same_style() -> None:
+    model, given = denoiser_of(), conditions()
+    over_time = {name: getattr(given, name).expand(-1, CONTEXT + WINDOW, -1) for name in ("emotion", "strength")}
+    torch.testing.assert_close(estimate(model, replace(given, **over_time)), estimate(model, given))
+    later = over_time["emotion"].clone()
+    later[:, CONTEXT + 8 :] = later[:, CONTEXT + 8 :].flip(-1)
+    change = (estimate(model, replace(given, **over_time | {"emotion": later})) - estimate(model, given)).abs()
+    assert change[:, 8:].mean() > 2 * change[:, :8].mean()  # its own frames first, the others by attention
+
+
+def test_an_emotion_is_told_by_its_share() -> None:
+    share, strength = tell_emotion(torch.tensor([0, 2]), torch.tensor([0.3, 0.5]), 2)
+    assert share.tolist() == [[[0, 0]], [[0, 1]]]
+    assert strength.tolist() == [[[0, 0]], [[0, 0.5]]]
 
 
 def test_speech_reaches_the_frames_of_its_own_time_first() -> None:

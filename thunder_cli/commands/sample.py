@@ -23,6 +23,9 @@ def sample(
     hubert: Hubert = None,
     emotion: Annotated[str | None, typer.Option("--emotion", help="One the model knows; free if not given.")] = None,
     intensity: Annotated[float | None, typer.Option("--intensity", help="Of the emotion, 0 to 1.")] = None,
+    keyframes: Annotated[
+        Path | None, typer.Option("--keyframes", help="File of emotions over time: lines such as `2.5 happy 0.8`.")
+    ] = None,
     subject: Annotated[str | None, typer.Option("--subject", help="Whose style; free if not given.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Denoising steps a window.  [default: 8]")] = None,
     sampler: Annotated[
@@ -57,6 +60,7 @@ def sample(
         "guidance": guidance,
         "emotion": emotion,
         "intensity": intensity,
+        "keyframes": keyframes,
         "subject": subject,
     }
     # A wrong path is what a user mends first, before a model is looked for.
