@@ -171,7 +171,9 @@ def _corner(
     """
     offset = template - centre
     outwards = side * offset[:, 0]
-    near = (np.abs(offset[:, 1]) <= 0.5 * width) & (np.abs(offset[:, 2]) <= 0.7 * width)
+    # Corners lie a quarter of w behind the middle of the lips; far behind it may be the end of a bag, where they meet too.
+    behind = template[list(midpoints), 2].min() - template[:, 2]
+    near = (np.abs(offset[:, 1]) <= 0.5 * width) & (behind <= 0.45 * width)
     reach = np.flatnonzero(near & (outwards >= -0.1 * width) & (outwards <= 0.7 * width))
     reach = reach[np.argsort(outwards[reach], kind="stable")]
     edges = _edges(faces)
@@ -188,7 +190,8 @@ def _corner(
     while many - few > 1:
         half = (few + many) // 2
         few, many = (few, half) if meet(half) else (half, many)
-    return int(reach[many - 1])
+    corner = int(reach[many - 1])
+    return corner if outwards[corner] >= 0.15 * width else None
 
 
 def _edges(faces: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -61,6 +61,15 @@ def test_lips_that_go_on_inwards_end_where_they_part() -> None:
         assert (mouth.left, mouth.right, mouth.top, mouth.bottom) == (LEFT, RIGHT, ABOVE, BELOW)
 
 
+def test_lips_with_a_closed_bag_behind_them_meet_at_the_corners_and_not_in_the_bag() -> None:
+    template, faces = face_with_curled_lips()
+    end = np.arange(len(template) - 12, len(template))
+    back = template[end].mean(axis=0) - [0.0, 0.0, 0.03]
+    shut = np.stack([end, np.roll(end, -1), np.full(12, len(template))], axis=-1)
+    mouth = found(np.concatenate([template, back[None].astype("f4")]), np.concatenate([faces, shut]), face_mesh()[2])
+    assert (mouth.left, mouth.right, mouth.top, mouth.bottom) == (LEFT, RIGHT, ABOVE, BELOW)
+
+
 def test_the_opening_is_the_mouth_and_neither_nostril_nor_rim() -> None:
     template, faces = face_with_curled_lips()
     opening = mouth_vertices(template, faces, lower_face())
