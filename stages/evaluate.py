@@ -61,6 +61,7 @@ def evaluate(
     *,
     reference_path: Path | None = None,
     m2s_paths: Sequence[Path] = (),
+    hubert: Path | None = None,
     recogniser_path: Path | None = None,
     vocoder_path: Path | None = None,
     same_judge: bool = False,
@@ -78,6 +79,7 @@ def evaluate(
         output: `metrics.h5` to write.
         reference_path: `thunder.dataset` with the true motion of the same clips, where there is one.
         m2s_paths: `thunder.m2s`, frozen mesh-to-speech models of which the first that fits listens to the samples.
+        hubert: the folder that the speech units of that model are made of, where they are.
         recogniser_path: `thunder.recogniser`, which reads what that model hears, where there is one.
         vocoder_path: `thunder.vocoder`, which makes sound of it first; without, its spectrogram is read.
         same_judge: let a model listen that supervised the one that made the samples.
@@ -106,7 +108,7 @@ def evaluate(
                 reader.compare_with(reference)
         if m2s_paths and "m2s" in needed:
             with _put_up_with("m2s" in optional, reader, "m2s"):
-                reader.listen_with(m2s_paths, same_judge=same_judge)
+                reader.listen_with(m2s_paths, hubert, same_judge=same_judge)
         if recogniser_path is not None and "recogniser" in needed:
             with _put_up_with("recogniser" in optional, reader, "recogniser"):
                 reader.read_with(recogniser_path)
@@ -213,7 +215,7 @@ class _ClipReader:
         self._use_regions_of(reference.head)
         del self.lacks["reference"]
 
-    def listen_with(self, m2s_paths: Sequence[Path], *, same_judge: bool) -> None:
+    def listen_with(self, m2s_paths: Sequence[Path], hubert: Path | None, *, same_judge: bool) -> None:
         """Lets a frozen mesh-to-speech model judge the faces: the first that fits.
 
         Raises:
@@ -222,7 +224,7 @@ class _ClipReader:
         refusals: list[ThunderError] = []
         for path in m2s_paths:
             try:
-                judge, judge_head = load_mesh_to_speech(path, self.device)
+                judge, judge_head = load_mesh_to_speech(path, self.device, hubert=hubert)
                 check_same_face(judge_head, self.samples.head, judge.config.input, path)
                 if not same_judge:
                     _check_disinterested(path, self.samples)

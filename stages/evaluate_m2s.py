@@ -159,9 +159,10 @@ def _load_models(paths: Sequence[Path], head: HeadRecord, device: torch.device, 
         network, model_head = load_mesh_to_speech(path, device, hubert=hubert)
         kind = network.config.input
         check_same_face(model_head, head, kind, path)
-        if models and models[0].network.config.unit_folder != network.config.unit_folder:
+        if models and models[0].network.config.unit_source != network.config.unit_source:
             raise ThunderError(
-                f"{path}: its units are made of another folder than those of {models[0].path}; give one kind"
+                f"{path}: its units are made of {network.config.unit_source}, those of {models[0].path} of "
+                f"{models[0].network.config.unit_source}; evaluate them one by one"
             )
         model = M2SModel(path, network, kind, int(facts["seed"]))
         first_path, first_config = configs.setdefault(kind, (path, facts["config"]))

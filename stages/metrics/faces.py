@@ -16,7 +16,8 @@ from stages.metrics.readability import read_and_compare
 from stages.metrics.speech_recovery import Heard, hear
 from stages.models.mesh_to_speech import MeshToSpeech
 from stages.models.recogniser import Recogniser
-from stages.models.reconstruction import ToWaveform, reconstruct_mel, to_sound
+from stages.models.reconstruction import reconstruct_mel, to_sound
+from stages.models.vocoder import Vocoder
 
 # Numbers in one block of vertices (takes x frames x vertices x 3): 16 MiB of float32, a few times that while computing.
 _BLOCK_SIZE = 1 << 22
@@ -76,7 +77,7 @@ class ClipFaces:
     transcript: str = ""
     judge: MeshToSpeech | None = None
     reader: Recogniser | None = None
-    vocoder: ToWaveform | None = None
+    vocoder: Vocoder | None = None
 
     @property
     def num_takes(self) -> int:

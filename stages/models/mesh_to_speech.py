@@ -55,6 +55,13 @@ class MeshToSpeechConfig(Config):
     unit_features: int = NUM_UNIT_FEATURES
     unit_folder: str = ""
 
+    @property
+    def unit_source(self) -> str:
+        """What the speech units are clusters of, in words."""
+        if self.unit_encoder == "cepstra":
+            return "mel cepstra"
+        return f"layer {self.unit_layer} of a {self.unit_encoder} folder of SHA-256 {self.unit_folder[:12]}"
+
 
 class SpeechEstimate(NamedTuple):
     """What the model hears.
@@ -244,13 +251,14 @@ def _hand_over(model: MeshToSpeech, path: Path, hubert: Path | None, device: tor
         if hubert is not None:
             raise ThunderError(f"{path}: its speech units are not made of a folder; leave out --hubert {hubert}")
         return
-    what = f"layer {config.unit_layer} of a {config.unit_encoder} folder of SHA-256 {config.unit_folder[:12]}"
     if hubert is None:
-        raise ThunderError(f"{path}: its speech units are made of {what}; give that folder with --hubert FOLDER")
+        raise ThunderError(
+            f"{path}: its speech units are made of {config.unit_source}; give that folder with --hubert FOLDER"
+        )
     found = identity_of(hubert)
     if found != config.unit_folder:
         raise ThunderError(
-            f"{hubert}: wanted {what}, of which the speech units of {path} are made, found {found[:12]}; "
+            f"{hubert}: wanted {config.unit_source}, of which the speech units of {path} are made, found {found[:12]}; "
             f"give the folder it was trained with"
         )
     model.name_units_by(load_pretrained(hubert, layer=config.unit_layer, device=device))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thunder_cli import console
-from thunder_cli.options import Device, Force, Json, Output, Quiet, Seed
+from thunder_cli.options import Device, Force, Hubert, Json, Output, Quiet, Seed
 
 if TYPE_CHECKING:
     from stages.artifacts.metrics_file import MetricRow
@@ -29,6 +29,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Mesh-to-speech model that listens.  \\[default: judge.h5, m2s.h5, or the embedded one]"),
     ] = None,
+    hubert: Hubert = None,
     recogniser: Annotated[
         Path | None,
         typer.Option(help="Reads what that model hears.  \\[default: recogniser.h5, or the embedded one]"),
@@ -59,10 +60,12 @@ def evaluate(
     from stages import evaluate as stage
 
     # What lies in the folder by chance may not belong to the samples; what was named must.
-    given = {"reference": reference, "m2s": m2s, "recogniser": recogniser}
+    given = {"reference": reference, "m2s": m2s or hubert, "recogniser": recogniser}
     optional = {name for name, path in given.items() if path is None}
     reference = reference or (_DEFAULT_REFERENCE if _DEFAULT_REFERENCE.exists() else None)
     judges = [m2s] if m2s else _at_hand(_JUDGES)
+    if hubert is not None and not judges:
+        raise typer.BadParameter("needs --m2s MODEL", param_hint="--hubert")
     recogniser = recogniser or next(iter(_at_hand(_RECOGNISERS)), None)
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     if names == []:
@@ -72,6 +75,7 @@ def evaluate(
         output,
         reference_path=reference,
         m2s_paths=judges,
+        hubert=hubert,
         recogniser_path=recogniser,
         vocoder_path=vocoder,
         same_judge=same_judge,
