@@ -6,7 +6,6 @@ With `inverse_stft` the last stages of upsampling give way to an inverse Fourier
 Seki, "iSTFTNet: Fast and Lightweight Mel-Spectrogram Vocoder Incorporating Inverse Short-Time Fourier Transform", 2022).
 """
 
-import copy
 import hashlib
 import math
 from itertools import pairwise
@@ -18,7 +17,6 @@ import torch.nn.functional as F
 from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
-from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from stages.artifacts.checkpoint import Checkpoint, read_checkpoint
 from stages.audio.log_mel import HOP_SAMPLES, MEL_RATE_HZ, NUM_BANDS
@@ -204,13 +202,14 @@ def add_weight_norm(network: nn.Module) -> None:
             parametrizations.weight_norm(module)
 
 
+@torch.no_grad()
 def without_weight_norm(network: Vocoder) -> Vocoder:
     """A copy that computes the same with plain weights."""
-    network = copy.deepcopy(network)
-    for module in list(network.modules()):
-        if is_parametrized(module, "weight"):
-            remove_parametrizations(module, "weight")
-    return network
+    plain = Vocoder(network.config)
+    for name, value in [*plain.named_parameters(), *plain.named_buffers()]:
+        owner, _, leaf = name.rpartition(".")
+        value.copy_(getattr(network.get_submodule(owner), leaf))
+    return plain
 
 
 def ears_fingerprint(model: MeshToSpeech) -> str:

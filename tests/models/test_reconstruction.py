@@ -9,6 +9,7 @@ from stages.models import reconstruction
 from stages.models.conformer import RotaryAttention
 from stages.models.mesh_to_speech import MeshToSpeech, MeshToSpeechConfig, look_at, visible_size
 from stages.models.reconstruction import reconstruct_mel, to_sound
+from stages.models.vocoder import Vocoder, VocoderConfig
 from tests.builders import small_head, small_motion, small_waveform
 
 HEAD = small_head()
@@ -69,12 +70,10 @@ def test_a_long_clip_is_heard_in_pieces_that_meet(model: MeshToSpeech, monkeypat
 
 
 def test_the_vocoder_is_given_every_take_its_voice() -> None:
-    given: list[torch.Tensor] = []
-
-    def vocoder(*arguments: torch.Tensor) -> torch.Tensor:
-        given.extend(arguments)
-        return arguments[0].sum(-1).repeat_interleave(160, 1)
-
-    sound = to_sound(torch.ones(3, 4, 80), torch.zeros(3, 2, dtype=torch.long), torch.ones(1, 6), vocoder)
+    torch.manual_seed(0)
+    sizes = {"channels": 8, "upsampling": (1, 5), "kernels": (3,), "dilations": (1,), "inverse_stft": True}
+    vocoder = Vocoder(VocoderConfig.resolve(options={"num_units": 4, "voice_dim": 6, "unit_dim": 3, **sizes}))
+    mel, units, voice = torch.randn(3, 4, 80), torch.randint(0, 4, (3, 2)), torch.randn(1, 6)
+    sound = to_sound(mel, units, voice, vocoder)
     assert sound.shape == (3, 640)
-    assert given[2].shape == (3, 6)
+    torch.testing.assert_close(sound[2:], vocoder(mel[2:], units[2:], voice))
