@@ -20,13 +20,13 @@ from stages.training.augmentation import vary_recording
 from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
 from stages.training.mel_masking import hide_parts, smear
 from stages.training.recogniser_objective import RecogniserObjective
-from stages.training.spoken_clips import (
+from stages.training.transcribed_clips import (
     SpeechBatch,
-    SpokenClip,
+    TranscribedClip,
     check_some,
     collate,
     draw_like_lengths,
-    load_spoken_clips,
+    load_transcribed_clips,
 )
 
 _MAX_VALIDATION_CLIPS = 64
@@ -93,9 +93,9 @@ def train_recogniser(
     check_state(state_path, resume=resume, force=force)
     limits: dict[str, Any] = {"max_clip_s": config.max_clip_s, "max_characters": config.max_characters}
     with open_clips(dataset, "thunder.dataset") as file:
-        spoken = load_spoken_clips(file, "train", **limits, progress=progress)
+        spoken = load_transcribed_clips(file, "train", **limits, progress=progress)
         check_some(spoken, file, "train")
-        tried = load_spoken_clips(file, "val", **limits, known=spoken.characters, progress=progress)
+        tried = load_transcribed_clips(file, "val", **limits, known=spoken.characters, progress=progress)
     clips = sorted(spoken.clips, key=lambda clip: len(clip.log_mel))
     chosen_device = resolve_device(device)
     torch.manual_seed(seed)
@@ -152,14 +152,14 @@ def train_recogniser(
     return RecogniserTraining(summarise(trained, output, network, config), left_out)
 
 
-def _error_rate(network: Recogniser, clips: list[SpokenClip]) -> dict[str, float]:
+def _error_rate(network: Recogniser, clips: list[TranscribedClip]) -> dict[str, float]:
     device = network.mel_mean.device
     weights = [num_characters(clip.text) for clip in clips]
     rates = [character_error_rate(clip.text, transcribe(network, clip.log_mel[None].to(device))) for clip in clips]
     return {"cer": sum(r * w for r, w in zip(rates, weights, strict=True)) / sum(weights)}
 
 
-def _fit_statistics(network: Recogniser, clips: list[SpokenClip], seed: int) -> None:
+def _fit_statistics(network: Recogniser, clips: list[TranscribedClip], seed: int) -> None:
     """Mean and deviation of every mel band over some of the training clips."""
     order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(seed))[:_MAX_CLIPS_FOR_STATISTICS]
     mel = torch.cat([clips[k].log_mel for k in order.tolist()])

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from stages.metrics.phone_confusions import UNKNOWN
 from stages.models.characters import BLANK
 from stages.models.recogniser import Recogniser
-from stages.training.spoken_clips import SpeechBatch
+from stages.training.transcribed_clips import SpeechBatch
 
 
 class RecogniserObjective(nn.Module):

@@ -21,7 +21,7 @@ from stages.models.recogniser import (
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 from stages.training.recogniser_objective import RecogniserObjective
-from stages.training.spoken_clips import SpokenClip, collate
+from stages.training.transcribed_clips import TranscribedClip, collate
 
 CHARACTERS = " abc"
 PHONES = ("SIL", "AA", "B")
@@ -35,7 +35,7 @@ def tiny() -> Recogniser:
     return Recogniser(config).eval()
 
 
-def clips() -> list[SpokenClip]:
+def clips() -> list[TranscribedClip]:
     """Three clips whose characters are loud bands one after the other."""
     found = []
     for name, text in (("x", "ab ca"), ("y", "bc"), ("z", "c ab")):
@@ -43,7 +43,7 @@ def clips() -> list[SpokenClip]:
         for k, c in enumerate(text):
             mel[20 * k : 20 * k + 16, 15 * CHARACTERS.index(c) + 5 :][:, :12] = 0.0
         phones = torch.tensor([CHARACTERS.index(c) % 3 for c in text]).repeat_interleave(10)
-        found.append(SpokenClip(name, text, mel, phones))
+        found.append(TranscribedClip(name, text, mel, phones))
     return found
 
 
@@ -102,7 +102,7 @@ def test_the_loss_is_nats_a_character_and_a_frame_by_hand() -> None:
         for head in (model.to_characters, model.to_phones):
             head.weight.zero_()
             head.bias.zero_()
-    clip = SpokenClip("x", "ab", torch.zeros(6, 80), torch.tensor([0, -1, 2]))
+    clip = TranscribedClip("x", "ab", torch.zeros(6, 80), torch.tensor([0, -1, 2]))
     terms = RecogniserObjective(model, 0.5)(collate([clip], CHARACTERS))
     # In three frames: aab, abb, ab-, a-b, -ab of 5^3 paths, over two characters.
     ctc = -torch.log(torch.tensor(5 / 125)) / 2
@@ -112,7 +112,7 @@ def test_the_loss_is_nats_a_character_and_a_frame_by_hand() -> None:
 
 
 def test_unknown_phones_cost_nothing() -> None:
-    clip = SpokenClip("x", "a", torch.zeros(6, 80), torch.full((3,), -1))
+    clip = TranscribedClip("x", "a", torch.zeros(6, 80), torch.full((3,), -1))
     terms = RecogniserObjective(tiny(), 1.0)(collate([clip], CHARACTERS))
     assert float(terms["phones"].detach()) == 0
     assert torch.isfinite(terms["loss"])

@@ -21,7 +21,7 @@ _BATCHES_IN_A_BUCKET = 8
 
 
 @dataclass(frozen=True)
-class SpokenClip:
+class TranscribedClip:
     """One clip.
 
     Attributes:
@@ -37,15 +37,15 @@ class SpokenClip:
 
 
 @dataclass(frozen=True)
-class SpokenClips:
+class TranscribedClips:
     """Clips to read, the characters in them, and reason -> ids of those that were left out."""
 
-    clips: list[SpokenClip]
+    clips: list[TranscribedClip]
     characters: str
     left_out: dict[str, list[str]] = field(default_factory=dict)
 
 
-def load_spoken_clips(
+def load_transcribed_clips(
     file: ClipFile,
     split: str,
     *,
@@ -53,7 +53,7 @@ def load_spoken_clips(
     max_characters: int,
     known: str | None = None,
     progress: Progress = silent,
-) -> SpokenClips:
+) -> TranscribedClips:
     """The clips of a split that a recogniser can learn from or be tried on.
 
     Args:
@@ -62,7 +62,7 @@ def load_spoken_clips(
         known: characters that texts may have; None takes those that the texts have.
     """
     left_out: dict[str, list[str]] = defaultdict(list)
-    found: dict[str, list[SpokenClip]] = defaultdict(list)
+    found: dict[str, list[TranscribedClip]] = defaultdict(list)
     ids = file.ids(split)
     with progress(f"reading {split}", total=len(ids)) as advance:
         for clip_id in ids:
@@ -73,7 +73,7 @@ def load_spoken_clips(
             else:
                 found[clip.language.split("-")[0]].append(spoken)
             advance()
-    clips: list[SpokenClip] = []
+    clips: list[TranscribedClip] = []
     for language, some in found.items():
         number = len(collect_characters(clip.text for clip in some))
         if number > max_characters:
@@ -86,10 +86,10 @@ def load_spoken_clips(
             left_out["characters that no training transcript has"] += strange
         clips = [clip for clip in clips if set(clip.text) <= set(known)]
     characters = known if known is not None else collect_characters(clip.text for clip in clips)
-    return SpokenClips(clips, characters, dict(left_out))
+    return TranscribedClips(clips, characters, dict(left_out))
 
 
-def check_some(spoken: SpokenClips, file: ClipFile, split: str) -> None:
+def check_some(spoken: TranscribedClips, file: ClipFile, split: str) -> None:
     """Refuses a dataset of which nothing can be learned.
 
     Raises:
@@ -110,7 +110,7 @@ def _some(ids: list[str]) -> str:
     return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
 
 
-def _prepare(clip: Clip, max_clip_s: float) -> tuple[SpokenClip | None, str]:
+def _prepare(clip: Clip, max_clip_s: float) -> tuple[TranscribedClip | None, str]:
     """The clip, or why it is left out."""
     text = normalise_text(clip.transcript)
     if not text:
@@ -124,7 +124,7 @@ def _prepare(clip: Clip, max_clip_s: float) -> tuple[SpokenClip | None, str]:
     if num_labels < frames_needed([ord(c) for c in text]):
         return None, "more characters than CTC can fit into their length, one in 20 ms"
     phones = torch.from_numpy(phones_at(clip.phones, num_labels, LABEL_RATE_HZ))
-    return SpokenClip(clip.id, text, mel, phones), ""
+    return TranscribedClip(clip.id, text, mel, phones), ""
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class SpeechBatch:
         return replace(self, log_mel=log_mel)
 
 
-def collate(clips: list[SpokenClip], characters: str) -> SpeechBatch:
+def collate(clips: list[TranscribedClip], characters: str) -> SpeechBatch:
     """Clips side by side."""
     labels = [torch.tensor(encode(clip.text, characters)) for clip in clips]
     return SpeechBatch(
@@ -173,7 +173,9 @@ def _pad(rows: list[Tensor], value: float) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
 
 
-def draw_like_lengths(clips: list[SpokenClip], batch_size: int, generator: torch.Generator) -> list[SpokenClip]:
+def draw_like_lengths(
+    clips: list[TranscribedClip], batch_size: int, generator: torch.Generator
+) -> list[TranscribedClip]:
     """A batch of clips of like length; over many draws every clip comes about as often as any other.
 
     Args:

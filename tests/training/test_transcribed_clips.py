@@ -11,17 +11,23 @@ from stages.artifacts.clips import Clip, open_clips, write_clips
 from stages.metrics.visemes import PHONES
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
-from stages.training.spoken_clips import SpokenClip, SpokenClips, check_some, draw_like_lengths, load_spoken_clips
+from stages.training.transcribed_clips import (
+    TranscribedClip,
+    TranscribedClips,
+    check_some,
+    draw_like_lengths,
+    load_transcribed_clips,
+)
 from tests.builders import small_clip, small_head
 
 
-def load(path: Path, clips: list[Clip], **options: object) -> SpokenClips:
+def load(path: Path, clips: list[Clip], **options: object) -> TranscribedClips:
     with write_clips(path, "thunder.dataset", small_head(), Provenance(seed=0), force=True) as writer:
         for clip in clips:
             writer.add(clip)
     limits = {"max_clip_s": 12.0, "max_characters": 200} | options
     with open_clips(path) as file:
-        found = load_spoken_clips(file, "train", **limits)  # type: ignore[arg-type]
+        found = load_transcribed_clips(file, "train", **limits)  # type: ignore[arg-type]
         check_some(found, file, "train")
     return found
 
@@ -82,7 +88,7 @@ def test_a_dataset_of_which_nothing_can_be_read_says_which_clips_and_why(tmp_pat
 
 @pytest.mark.parametrize("number", [1, 3, 40, 100])
 def test_batches_are_of_like_length_and_every_clip_comes_as_often(number: int) -> None:
-    clips = [SpokenClip(str(k), "a", torch.zeros(10 + k, 80), torch.zeros(5 + k // 2)) for k in range(number)]
+    clips = [TranscribedClip(str(k), "a", torch.zeros(10 + k, 80), torch.zeros(5 + k // 2)) for k in range(number)]
     generator = torch.Generator().manual_seed(0)
     counts: Counter[str] = Counter()
     for _ in range(600):
