@@ -26,6 +26,7 @@ from stages.sample import SampleConfig, sample
 from stages.train_diffusion import TrainDiffusionConfig, train_diffusion
 from stages.train_m2s import TrainM2SConfig, train_m2s
 from stages.train_recogniser import TrainRecogniserConfig, train_recogniser
+from stages.train_vocoder import TrainVocoderConfig, train_vocoder
 from tests.builders import small_dataset, small_head
 from thunder_cli.app import app
 
@@ -193,3 +194,17 @@ def test_a_short_face_is_read_as_silence_and_not_as_an_error(folder: Path) -> No
     assert "has 1 frames, the reference 60" in err
     Path("dataset.h5").unlink()
     assert run("--m2s", "another.h5", "--metrics", "m2s-cer")[0] == 0
+
+
+def test_a_vocoder_of_the_judge_makes_sound_of_what_is_read(folder: Path) -> None:
+    config = TrainVocoderConfig.resolve(preset="tiny", options=STEPS)
+    for name in ("another", "m2s"):
+        train_vocoder(Path("dataset.h5"), Path(f"{name}.h5"), Path(f"{name}-voice.h5"), config, device="cpu")
+    arguments = ("--m2s", "another.h5", "--metrics", "m2s-cer", "--vocoder")
+    assert run(*arguments, "another-voice.h5")[0] == 0
+    with open_hdf5(Path("metrics.h5")) as file:
+        assert read_json_attribute(file, "inputs")["vocoder"] == sha256_of_file(Path("another-voice.h5"))
+    code, _, err = run(*arguments, "m2s-voice.h5")
+    assert code == 1
+    assert "m2s-voice.h5: speaks units and voices" in err
+    assert run(*arguments, "another.h5")[0] == 1
