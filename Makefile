@@ -27,7 +27,7 @@ JUDGE_SEED := 100
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z/-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z/-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z0-9/-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9/-]+):.*## /\1\t/' | expand -t 13
 
 # --- installation -----------------------------------------------------------------------------------------------------
 
@@ -103,6 +103,40 @@ bench: $(INSTALLED) ## measure speed, as ratios to a reference workload of the s
 .PHONY: clean
 clean: ## remove the demonstration's artifacts
 	rm -rf $(D)
+
+# --- results: the figures of the README ------------------------------------------------------------------------------
+
+# R: where their corpus and models go. The corpus wants flite and festival (`thunder doctor` says how to get them).
+R := results
+M2S_SEEDS := 0 1 2
+M2S_MODELS := $(foreach input,mouth2s face2s exp2s,$(foreach seed,$(M2S_SEEDS),$(R)/m2s-$(input)-$(seed).h5))
+
+.PHONY: results-m2s
+results-m2s: assets/results/m2s.json tables ## measure mesh-to-speech over inputs and seeds: hours on two cores
+
+.PHONY: tables
+tables: $(INSTALLED) ## write the README's tables again from assets/results
+	$(VENV)/bin/python -m tests.tables
+
+$(R)/corpus/synthesis.json: | $(INSTALLED)
+	$(THUNDER) synthesize $(R)/corpus --hours 4 --subjects 96 --engine espeak,flite,festival --languages en,de,es,fr,it --seed 2 --force
+
+$(R)/dataset.h5: $(R)/corpus/synthesis.json
+	$(THUNDER) preprocess $(R)/corpus -o $@ --force
+
+$(R)/recogniser.h5: $(R)/dataset.h5
+	$(THUNDER) train-recogniser $< -o $@ --force
+
+# m2s-mouth2s-0.h5: the input, then the seed.
+$(M2S_MODELS): $(R)/m2s-%.h5: $(R)/dataset.h5 assets/results-m2s.toml
+	$(THUNDER) train-m2s $< -o $@ --input $(firstword $(subst -, ,$*)) --seed $(lastword $(subst -, ,$*)) --config assets/results-m2s.toml --force
+
+$(R)/vocoder.h5: $(R)/dataset.h5 $(R)/m2s-mouth2s-0.h5
+	$(THUNDER) train-vocoder $< --m2s $(R)/m2s-mouth2s-0.h5 -o $@ --force
+
+assets/results/m2s.json: $(R)/dataset.h5 $(M2S_MODELS) $(R)/vocoder.h5 $(R)/recogniser.h5
+	$(THUNDER) evaluate-m2s $< $(M2S_MODELS) --vocoder $(R)/vocoder.h5 --recogniser $(R)/recogniser.h5 \
+	  --confusions assets/results/m2s_confusions.png --spectrograms 5 -o $@ --force
 
 # --- shipped assets: each is made by code that is kept ----------------------------------------------------------------
 

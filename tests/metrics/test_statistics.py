@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.metrics.statistics import bootstrap_interval, weighted_mean
+from stages.metrics.statistics import bootstrap_interval, over_seeds, weighted_mean
 
 
 def test_weighted_mean_pools_frames() -> None:
@@ -46,3 +46,29 @@ def test_same_seed_same_interval_and_one_clip_has_none() -> None:
     values = [1.0, 2.0, 5.0, 3.0]
     assert bootstrap_interval(values, seed=1) == bootstrap_interval(values, seed=1)
     assert np.isnan(bootstrap_interval([1.0])).all()
+
+
+def test_over_seeds_by_hand() -> None:
+    found = over_seeds([[1.0, 3.0], [3.0, 5.0]])
+    assert (found.mean, found.num_clips) == (3.0, 2)
+    assert found.deviation == pytest.approx(2**0.5)  # of the means 2 and 4
+    assert 2 <= found.low <= 3 <= found.high <= 4  # of the clips' means 2 and 4
+    weighted = over_seeds([[1.0, 4.0]], [[3.0, 1.0]])
+    assert weighted.mean == 1.75
+    assert np.isnan(weighted.deviation)
+
+
+def test_over_seeds_leaves_out_what_is_not_finite_or_weighs_nothing() -> None:
+    found = over_seeds([[1.0, np.nan, 5.0], [1.0, 2.0, 5.0]], [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0]])
+    assert (found.mean, found.num_clips) == (1.0, 1)
+    assert np.isnan(found.low)
+    assert over_seeds([[np.nan]]).num_clips == 0
+
+
+def test_a_paired_difference_is_surer_than_its_parts() -> None:
+    rng = np.random.default_rng(0)
+    hardness = rng.normal(size=60)
+    better, worse = hardness + 0.1 * rng.normal(size=(3, 60)), hardness + 1 + 0.1 * rng.normal(size=(3, 60))
+    difference = over_seeds(worse - better)
+    assert difference.low < 1 < difference.high
+    assert difference.high - difference.low < 0.3 * (over_seeds(worse).high - over_seeds(worse).low)
