@@ -29,6 +29,12 @@ from stages.runtime.provenance import Provenance, hash_inputs, sha256_of_file
 
 # Sampling rounds a duration up or down to whole frames; more than this is another recording.
 _MAX_TRIMMED_FRAMES = 2
+# What a mesh-to-speech model may have done for samples, by the name that their inputs keep it under.
+_PARTS = {
+    "supervised_by": "supervised the model that made",
+    "selected_by": "chose among the takes of",
+    "guided_by": "guided the sampling of",
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ def evaluate(
         hubert: the folder that the speech units of that model are made of, where they are.
         recogniser_path: `thunder.recogniser`, which reads what that model hears, where there is one.
         vocoder_path: `thunder.vocoder`, which makes sound of it first; without, its spectrogram is read.
-        same_judge: let a model listen that supervised the one that made the samples.
+        same_judge: let a model listen that had a part in making the samples.
         optional: `reference`, `m2s`, `recogniser`: inputs to do without, and say why, where they do not belong to the
             samples.
         metrics: names from the catalogue; None computes all that the inputs allow.
@@ -317,13 +323,15 @@ class _ClipReader:
 
 
 def _check_disinterested(m2s_path: Path, samples: ClipFile) -> None:
-    """Refuses a model that supervised, or selected, what it would judge: a model can please its own judge."""
+    """Refuses a model that had a part in what it would judge: motion can be made to please its judge."""
     inputs = read_json_attribute(samples.file, "inputs")
-    if sha256_of_file(m2s_path) in (inputs.get("supervised_by"), inputs.get("selected_by")):
-        raise ThunderError(
-            f"{m2s_path}: supervised the model that made {samples.path}, so that it flatters it; judge with another, made "
-            f"with `thunder train-m2s --seed 100 -o judge.h5`, or give --same-judge"
-        )
+    own = sha256_of_file(m2s_path)
+    for key, part in _PARTS.items():
+        if inputs.get(key) == own:
+            raise ThunderError(
+                f"{m2s_path}: {part} {samples.path}, so that it flatters it; judge with another, made with "
+                f"`thunder train-m2s --seed 100 -o judge.h5`, or give --same-judge"
+            )
 
 
 def _check_comparable(samples: ClipFile, reference: ClipFile) -> None:

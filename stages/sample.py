@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -52,6 +53,8 @@ class SampleConfig(Config):
         intensity: of the emotion, 0 to 1; 1 where None.
         keyframes: file that tells emotions over time, see `stages.formats.keyframes`.
         subject: whose style, one that the model knows; None leaves it free.
+        rerank: `m2s` draws more takes and keeps those in which a mesh-to-speech model hears the speech best.
+        draws: how many times as many, where takes are chosen among.
     """
 
     takes: int = 5
@@ -63,6 +66,8 @@ class SampleConfig(Config):
     intensity: float | None = None
     keyframes: Path | None = None
     subject: str | None = None
+    rerank: Literal["m2s"] | None = None
+    draws: int = Field(3, ge=2)
 
 
 @dataclass
@@ -84,6 +89,11 @@ def find_model(model: Path | None) -> Path:
     return DEFAULT_MODEL if DEFAULT_MODEL.exists() else asset_path("diffusion.h5")
 
 
+def find_listener(m2s: Path | None, config: SampleConfig) -> Path | None:
+    """The mesh-to-speech model to use: the one named, else the embedded one where takes are chosen by it."""
+    return asset_path("m2s.h5") if m2s is None and config.rerank == "m2s" else m2s
+
+
 def sample(
     inputs: Sequence[Path],
     output: Path,
@@ -101,10 +111,12 @@ def sample(
 ) -> SampleSummary:
     """Animates sound files, folders of them, and the clips of a dataset's split; take k has seed `seed` + k.
 
+    With `config.rerank`, takes are chosen among more: the best heard comes first, and each keeps the seed it was drawn by.
+
     Args:
         inputs: files and folders.
         dataset: whose clips of `split` to animate besides.
-        m2s: a mesh-to-speech model that scores every take.
+        m2s: a mesh-to-speech model that scores every take, and chooses where `config` says so; see `find_listener`.
         hubert: the folder that the speech units of `m2s` are made of, where they are.
 
     Raises:
@@ -112,6 +124,7 @@ def sample(
     """
     files = find_sounds(inputs)
     model_path = find_model(model)
+    m2s = find_listener(m2s, config)
     check_output(output, force=force, inputs=[*files, model_path, dataset if split else None, m2s])
     chosen_device = resolve_device(device)
     denoiser, record = load_motion_denoiser(model_path, chosen_device)
@@ -126,11 +139,14 @@ def sample(
             if not file.ids(split):
                 raise ThunderError(f"{dataset}: no clip in split {split!r}; choose one of {', '.join(SPLITS)}")
     summary = SampleSummary(output, model_path, num_takes=config.takes)
-    seeds = [seed + k for k in range(config.takes)]
+    seeds = [seed + k for k in range(_num_drawn(config))]
     hashes = hash_inputs(model=model_path, dataset=dataset if split else None, m2s=m2s)
     # Whoever evaluates the samples must know which model listened while theirs was trained: it is no judge of them.
     if supervisor := inputs_of(model_path, "thunder.diffusion").get("m2s"):
         hashes["supervised_by"] = supervisor
+    if config.rerank is not None:
+        # Nor is the one that chose among them.
+        hashes["selected_by"] = hashes["m2s"]
     provenance = Provenance(seed, config.model_dump(mode="json"), hashes)
     with write_clips(output, "thunder.samples", record, provenance, force=force) as writer:
         for speech in _read_speeches(files, dataset, split, record, summary, progress):
@@ -140,15 +156,18 @@ def sample(
             motion = sample_long_motion(denoiser, mel, num_frames, seeds, options, progress)
             motion = _within_range(_steady(motion, record, denoiser.config.fps, config.neck_cutoff_hz), record)
             score = None
+            kept = torch.arange(len(motion))
             if judge is not None:
-                score = hear(judge, head, motion, denoiser.config.fps, samples).mel_error
+                score = hear(judge, head, motion, denoiser.config.fps, samples).mel_error.cpu()
+                if config.rerank is not None:
+                    kept = score.argsort(stable=True)[: config.takes]
             writer.add(
                 replace(
                     speech,
                     fps=denoiser.config.fps,
-                    motion=motion.cpu().numpy(),
-                    seed=np.array(seeds),
-                    audio_consistency=None if score is None else score.cpu().numpy(),
+                    motion=motion.cpu()[kept].numpy(),
+                    seed=np.array(seeds)[kept],
+                    audio_consistency=None if score is None else score[kept].numpy(),
                 )
             )
             summary.num_clips += 1
@@ -161,10 +180,19 @@ def sample(
     return summary
 
 
+def _num_drawn(config: SampleConfig) -> int:
+    """How many takes are drawn of each input."""
+    return config.takes if config.rerank is None else config.takes * config.draws
+
+
 def _options(config: SampleConfig, denoiser: MotionDenoiser, path: Path) -> SamplingOptions:
     """Names to indices, and ranges checked."""
     if not 1 <= config.takes <= 10_000:
         raise ThunderError(f"--n wanted 1 to 10000 takes, found {config.takes}")
+    if _num_drawn(config) > 10_000:
+        raise ThunderError(
+            f"--n {config.takes} times --draws {config.draws} wanted at most 10000 takes to choose among"
+        )
     if not 1 <= config.steps <= denoiser.config.num_timesteps:
         raise ThunderError(f"--steps wanted 1 to {denoiser.config.num_timesteps}, found {config.steps}")
     if not 0 <= config.guidance <= 100:

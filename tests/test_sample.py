@@ -10,9 +10,10 @@ import torch
 from typer.testing import CliRunner
 
 from stages.artifacts.clips import Clip, open_clips, write_clips
-from stages.artifacts.files import open_hdf5, read_json_attribute
+from stages.artifacts.files import inputs_of, open_hdf5, read_json_attribute
 from stages.audio.waveform import write_wav
-from stages.runtime.provenance import Provenance
+from stages.runtime import assets
+from stages.runtime.provenance import Provenance, sha256_of_file
 from stages.sample import _within_range
 from tests.builders import small_clip, small_dataset, small_head, small_waveform
 from tests.trained import tiny_workspace
@@ -109,6 +110,46 @@ def test_a_split_keeps_what_is_known_of_its_clips_and_files_come_besides() -> No
         assert (clip.audio_consistency > 0).all()
     with open_hdf5(Path("samples.h5")) as file:
         assert set(read_json_attribute(file, "inputs")) == {"model", "dataset", "m2s"}
+
+
+def test_reranking_keeps_the_takes_that_speak_best_with_their_seeds() -> None:
+    assert run("speech.wav", "--n", "6", "--m2s", "m2s.h5", "-o", "all.h5")[0] == 0
+    code, _, stderr = run("speech.wav", "--rerank", "m2s", "--m2s", "m2s.h5")
+    assert code == 0, stderr
+    drawn, kept = clips_of("all.h5")["speech"], clips_of()["speech"]
+    assert drawn.audio_consistency is not None
+    assert drawn.seed is not None
+    best = np.argsort(drawn.audio_consistency)[:2]
+    assert not np.array_equal(best, [0, 1])
+    assert kept.seed is not None
+    assert kept.seed.tolist() == drawn.seed[best].tolist()
+    assert kept.motion.shape == (2, 63, 55)
+    np.testing.assert_allclose(kept.motion, drawn.motion[best], atol=1e-5)
+    assert kept.audio_consistency is not None
+    np.testing.assert_allclose(kept.audio_consistency, np.sort(drawn.audio_consistency)[:2], rtol=1e-4)
+    with open_hdf5(Path("samples.h5")) as file, open_hdf5(Path("all.h5")) as unselected:
+        inputs = read_json_attribute(file, "inputs")
+        assert inputs["selected_by"] == inputs["m2s"]
+        assert "selected_by" not in read_json_attribute(unselected, "inputs")
+    evaluation = ["evaluate", "samples.h5", "--m2s", "m2s.h5", "--metrics", "m2s-mel", "--device", "cpu"]
+    refusal = CliRunner().invoke(app, evaluation, env={"COLUMNS": "200"})
+    assert refusal.exit_code == 1
+    assert "m2s.h5: chose among the takes of samples.h5" in " ".join(refusal.stderr.split())
+
+
+def test_what_reranking_wants() -> None:
+    refused("speech.wav", "--rerank", "lve", says="rerank: Input should be 'm2s', found 'lve'")
+    refused("speech.wav", "--rerank", "m2s", "--draws", "1", says="greater than or equal to 2, found 1")
+    refused("speech.wav", "--rerank", "m2s", "--n", "5000", says="--n 5000 times --draws 3 wanted at most 10000 takes")
+    assert run("speech.wav", "--draws", "2")[0] == 2
+
+
+def test_reranking_listens_with_the_shipped_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("shipped").mkdir()
+    Path("m2s.h5").rename("shipped/m2s.h5")
+    monkeypatch.setattr(assets, "_FOLDERS", (Path("shipped"),))
+    assert run("speech.wav", "--rerank", "m2s", "--draws", "2")[0] == 0
+    assert inputs_of(Path("samples.h5"), "thunder.samples")["selected_by"] == sha256_of_file(Path("shipped/m2s.h5"))
 
 
 def test_folders_are_searched_and_equal_names_told_apart() -> None:

@@ -38,7 +38,7 @@ def evaluate(
         Path | None, typer.Option(help="Makes sound of it first.  \\[default: its spectrogram is read]")
     ] = None,
     same_judge: Annotated[
-        bool, typer.Option("--same-judge", help="Let the model listen that supervised the training.")
+        bool, typer.Option("--same-judge", help="Let a model listen that had a part in them.")
     ] = False,
     metrics: Annotated[
         str | None, typer.Option(help="Names, separated by commas.  \\[default: all that the inputs allow]")

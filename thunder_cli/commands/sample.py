@@ -34,6 +34,15 @@ def sample(
     guidance: Annotated[
         float | None, typer.Option("--guidance", help="1 as trained; more follows speech harder.  [default: 2]")
     ] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            "--rerank", help="m2s draws more takes and keeps those that speak best by --m2s, else the embedded one."
+        ),
+    ] = None,
+    draws: Annotated[
+        int | None, typer.Option("--draws", help="How many times as many --rerank draws.  [default: 3]")
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     config: ConfigFile = None,
@@ -50,7 +59,7 @@ def sample(
     if hubert is not None and m2s is None:
         raise typer.BadParameter("needs --m2s MODEL", param_hint="--hubert")
 
-    from stages.sample import SampleConfig, find_model, find_sounds
+    from stages.sample import SampleConfig, find_listener, find_model, find_sounds
     from stages.sample import sample as sample_stage
 
     options = {
@@ -58,6 +67,8 @@ def sample(
         "steps": steps,
         "sampler": sampler,
         "guidance": guidance,
+        "rerank": rerank,
+        "draws": draws,
         "emotion": emotion,
         "intensity": intensity,
         "keyframes": keyframes,
@@ -65,17 +76,23 @@ def sample(
     }
     # A wrong path is what a user mends first, before a model is looked for.
     files = find_sounds(inputs or [])
+    resolved = SampleConfig.resolve(file=config, options=options)
+    if draws is not None and resolved.rerank is None:
+        raise typer.BadParameter("needs --rerank m2s", param_hint="--draws")
     found_model = find_model(model)
+    listener = find_listener(m2s, resolved)
+    if listener is not None and listener != m2s:
+        console.say(f"no --m2s: the embedded model listens, {listener.name}", quiet=quiet)
     if model is None and found_model.parent != Path():
         console.say(f"no diffusion.h5 here: using the embedded model, {found_model.name}", quiet=quiet)
     summary = sample_stage(
         files,
         output,
-        SampleConfig.resolve(file=config, options=options),
+        resolved,
         model=found_model,
         dataset=dataset,
         split=split,
-        m2s=m2s,
+        m2s=listener,
         hubert=hubert,
         seed=seed,
         device=device,
