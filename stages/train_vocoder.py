@@ -130,8 +130,8 @@ def train_vocoder(
         clips = load_spoken_clips(file, chosen, ears, head, heard=config.heard_share > 0, progress=progress)
         some = file.ids("val")[:_MAX_VALIDATION_CLIPS]
         val_clips = load_spoken_clips(file, some, ears, head, heard=True, progress=progress)
-    if not clips:
-        raise ThunderError(f"{dataset}: no clip with speech and motion in split 'train'; preprocess another corpus")
+    if not any(clip.waveform.any() for clip in clips):
+        raise ThunderError(f"{dataset}: no sound in split 'train'; preprocess a corpus with its speech")
     add_weight_norm(network)
     objective = VocoderObjective(
         network,

@@ -132,7 +132,7 @@ def _cut(clip: SpokenClip, start: int, num_mel_frames: int, kind: int) -> tuple[
     waveform = clip.waveform[start * HOP_SAMPLES : (start + num_mel_frames) * HOP_SAMPLES].float() / 32768 * clip.gain
     units = clip.units[kind, (start // 2 + torch.arange(num_mel_frames // 2)).clamp(max=clip.units.shape[1] - 1)]
     return (
-        cut_mel(clip.log_mel[kind], start, num_mel_frames).float(),
+        cut_mel(clip.log_mel[kind, start : start + num_mel_frames].float(), 0, num_mel_frames),
         units.long(),
         clip.voice,
         torch.nn.functional.pad(waveform, (0, num_mel_frames * HOP_SAMPLES - len(waveform))),
