@@ -104,64 +104,55 @@ bench: $(INSTALLED) ## measure speed, as ratios to a reference workload of the s
 clean: ## remove the demonstration's artifacts
 	rm -rf $(D)
 
-# --- results: the figures of the README ------------------------------------------------------------------------------
+# --- trained assets, and the figures of the README --------------------------------------------------------------------
 
-# R: where their corpus and models go. The corpus wants flite and festival (`thunder doctor` says how to get them).
-R := results
+# E: where their corpus and the models behind the figures go. Half of the speakers of English speak with recorded voices,
+# which want flite and festival (`thunder doctor` says how to get them).
+E := embedded
 M2S_SEEDS := 0 1 2
-M2S_MODELS := $(foreach input,mouth2s face2s exp2s,$(foreach seed,$(M2S_SEEDS),$(R)/m2s-$(input)-$(seed).h5))
+M2S_MODELS := $(foreach input,mouth2s face2s exp2s,$(foreach seed,$(M2S_SEEDS),$(E)/m2s-$(input)-$(seed).h5))
+
+.PHONY: embedded
+embedded: assets/m2s.h5 assets/judge.h5 assets/vocoder.h5 assets/recogniser.h5 assets/diffusion.h5 ## train the embedded models again: two hours on two cores
 
 .PHONY: results-m2s
-results-m2s: assets/results/m2s.json tables ## measure mesh-to-speech over inputs and seeds: hours on two cores
+results-m2s: assets/results/m2s.json tables ## measure mesh-to-speech over inputs and seeds: two hours on two cores
 
 .PHONY: tables
 tables: $(INSTALLED) ## write the README's tables again from assets/results
 	$(VENV)/bin/python -m tests.tables
 
-$(R)/corpus/synthesis.json: | $(INSTALLED)
-	$(THUNDER) synthesize $(R)/corpus --hours 4 --subjects 96 --engine espeak,flite,festival --languages en,de,es,fr,it --seed 2 --force
+$(E)/corpus/synthesis.json: | $(INSTALLED)
+	$(THUNDER) synthesize $(E)/corpus --hours 4 --subjects 96 --engine espeak,flite,festival \
+	  --languages en,en,en,de,es,fr,it,zh --seed 2 --force
 
-$(R)/dataset.h5: $(R)/corpus/synthesis.json
-	$(THUNDER) preprocess $(R)/corpus -o $@ --force
-
-$(R)/recogniser.h5: $(R)/dataset.h5
-	$(THUNDER) train-recogniser $< -o $@ --force
-
-# m2s-mouth2s-0.h5: the input, then the seed.
-$(M2S_MODELS): $(R)/m2s-%.h5: $(R)/dataset.h5 assets/results-m2s.toml
-	$(THUNDER) train-m2s $< -o $@ --input $(firstword $(subst -, ,$*)) --seed $(lastword $(subst -, ,$*)) --config assets/results-m2s.toml --force
-
-$(R)/vocoder.h5: $(R)/dataset.h5 $(R)/m2s-mouth2s-0.h5
-	$(THUNDER) train-vocoder $< --m2s $(R)/m2s-mouth2s-0.h5 -o $@ --force
-
-assets/results/m2s.json: $(R)/dataset.h5 $(M2S_MODELS) $(R)/vocoder.h5 $(R)/recogniser.h5
-	$(THUNDER) evaluate-m2s $< $(M2S_MODELS) --vocoder $(R)/vocoder.h5 --recogniser $(R)/recogniser.h5 \
-	  --confusions assets/results/m2s_confusions.png --spectrograms 5 -o $@ --force
-
-# --- shipped assets: each is made by code that is kept ----------------------------------------------------------------
-
-# E: where the embedded model's corpus and dataset go. Training it takes about an hour on two cores.
-E := embedded
-
-.PHONY: embedded
-embedded: assets/m2s.h5 assets/diffusion.h5 assets/judge.h5 assets/recogniser.h5 ## train the embedded model again
-
-$(E)/dataset.h5: | $(INSTALLED)
-	$(THUNDER) synthesize $(E)/corpus --hours 4 --subjects 96 --seed 1 --force
+$(E)/dataset.h5: $(E)/corpus/synthesis.json
 	$(THUNDER) preprocess $(E)/corpus -o $@ --force
 
-assets/m2s.h5: $(E)/dataset.h5 assets/embedded-m2s.toml
-	$(THUNDER) train-m2s $< -o $@ --config assets/embedded-m2s.toml --seed 1 --force
+# m2s-mouth2s-0.h5: the input, then the seed.
+$(M2S_MODELS): $(E)/m2s-%.h5: $(E)/dataset.h5 assets/embedded-m2s.toml
+	$(THUNDER) train-m2s $< -o $@ --input $(firstword $(subst -, ,$*)) --seed $(lastword $(subst -, ,$*)) \
+	  --config assets/embedded-m2s.toml --force
+
+# What teaches the animator, and what `evaluate` listens and reads with: the judge is of another seed than the teacher.
+assets/m2s.h5: $(E)/m2s-mouth2s-0.h5
+	cp $< $@
+
+assets/judge.h5: $(E)/m2s-mouth2s-1.h5
+	cp $< $@
+
+assets/vocoder.h5: $(E)/dataset.h5 assets/m2s.h5 assets/embedded-vocoder.toml
+	$(THUNDER) train-vocoder $< --m2s assets/m2s.h5 -o $@ --config assets/embedded-vocoder.toml --seed 1 --force
+
+assets/recogniser.h5: $(E)/dataset.h5 assets/embedded-recogniser.toml
+	$(THUNDER) train-recogniser $< -o $@ --config assets/embedded-recogniser.toml --seed 1 --force
 
 assets/diffusion.h5: $(E)/dataset.h5 assets/m2s.h5 assets/embedded-diffusion.toml
 	$(THUNDER) train-diffusion $< -o $@ --m2s assets/m2s.h5 --config assets/embedded-diffusion.toml --seed 1 --force
 
-# What `evaluate` listens and reads with: of another seed than the model above, which the animator was taught by.
-assets/judge.h5: $(E)/dataset.h5 assets/embedded-m2s.toml
-	$(THUNDER) train-m2s $< -o $@ --config assets/embedded-m2s.toml --seed 100 --force
-
-assets/recogniser.h5: $(E)/dataset.h5 assets/embedded-recogniser.toml
-	$(THUNDER) train-recogniser $< -o $@ --config assets/embedded-recogniser.toml --seed 1 --force
+assets/results/m2s.json: $(E)/dataset.h5 $(M2S_MODELS) assets/vocoder.h5 assets/recogniser.h5
+	$(THUNDER) evaluate-m2s $< $(M2S_MODELS) --vocoder assets/vocoder.h5 --recogniser assets/recogniser.h5 \
+	  --confusions assets/results/m2s_confusions.png --spectrograms 5 -o $@ --force
 
 assets/head.h5: $(wildcard stages/heads/mannequin/*.py) | $(INSTALLED)
 	$(VENV)/bin/python -m stages.heads.mannequin --output $@
