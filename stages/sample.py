@@ -15,6 +15,7 @@ from stages.artifacts.files import check_output, inputs_of
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import is_silent, load_waveform, to_float, to_int16
+from stages.diffusion.guidance import Listener
 from stages.diffusion.long_motion import SamplingOptions, sample_long_motion
 from stages.diffusion.samplers import Sampler
 from stages.diffusion.steadying import low_pass
@@ -55,6 +56,8 @@ class SampleConfig(Config):
         subject: whose style, one that the model knows; None leaves it free.
         rerank: `m2s` draws more takes and keeps those in which a mesh-to-speech model hears the speech best.
         draws: how many times as many, where takes are chosen among.
+        audio_guidance: W, how hard a mesh-to-speech model leads the sampling towards motion in which it hears the speech:
+            in deviations of the motion, see `stages.diffusion.guidance.lead`; 0 is off.
     """
 
     takes: int = 5
@@ -68,6 +71,7 @@ class SampleConfig(Config):
     subject: str | None = None
     rerank: Literal["m2s"] | None = None
     draws: int = Field(3, ge=2)
+    audio_guidance: float = 0.0
 
 
 @dataclass
@@ -90,8 +94,9 @@ def find_model(model: Path | None) -> Path:
 
 
 def find_listener(m2s: Path | None, config: SampleConfig) -> Path | None:
-    """The mesh-to-speech model to use: the one named, else the embedded one where takes are chosen by it."""
-    return asset_path("m2s.h5") if m2s is None and config.rerank == "m2s" else m2s
+    """The mesh-to-speech model to use: the one named, else the embedded one where takes are chosen or led by it."""
+    needed = config.rerank is not None or config.audio_guidance > 0
+    return asset_path("m2s.h5") if m2s is None and needed else m2s
 
 
 def sample(
@@ -116,7 +121,8 @@ def sample(
     Args:
         inputs: files and folders.
         dataset: whose clips of `split` to animate besides.
-        m2s: a mesh-to-speech model that scores every take, and chooses where `config` says so; see `find_listener`.
+        m2s: a mesh-to-speech model that scores every take, and chooses or leads where `config` says so; see
+            `find_listener`.
         hubert: the folder that the speech units of `m2s` are made of, where they are.
 
     Raises:
@@ -144,16 +150,21 @@ def sample(
     # Whoever evaluates the samples must know which model listened while theirs was trained: it is no judge of them.
     if supervisor := inputs_of(model_path, "thunder.diffusion").get("m2s"):
         hashes["supervised_by"] = supervisor
+    # Nor is the one that chose among them, or led to them.
     if config.rerank is not None:
-        # Nor is the one that chose among them.
         hashes["selected_by"] = hashes["m2s"]
+    if config.audio_guidance > 0:
+        hashes["guided_by"] = hashes["m2s"]
     provenance = Provenance(seed, config.model_dump(mode="json"), hashes)
     with write_clips(output, "thunder.samples", record, provenance, force=force) as writer:
         for speech in _read_speeches(files, dataset, split, record, summary, progress):
             samples = torch.from_numpy(speech.waveform).to(chosen_device)
             mel = speech_log_mel(samples)
             num_frames = max(1, int(np.ceil(speech.duration_s * denoiser.config.fps - 1e-6)))
-            motion = sample_long_motion(denoiser, mel, num_frames, seeds, options, progress)
+            listener = None
+            if judge is not None and config.audio_guidance > 0:
+                listener = Listener(judge, head, mel, judge.name_units(samples, mel), config.audio_guidance)
+            motion = sample_long_motion(denoiser, mel, num_frames, seeds, options, progress, listener=listener)
             motion = _within_range(_steady(motion, record, denoiser.config.fps, config.neck_cutoff_hz), record)
             score = None
             kept = torch.arange(len(motion))
@@ -197,6 +208,8 @@ def _options(config: SampleConfig, denoiser: MotionDenoiser, path: Path) -> Samp
         raise ThunderError(f"--steps wanted 1 to {denoiser.config.num_timesteps}, found {config.steps}")
     if not 0 <= config.guidance <= 100:
         raise ThunderError(f"--guidance wanted 0 to 100, found {config.guidance:g}")
+    if config.audio_guidance < 0:
+        raise ThunderError(f"--audio-guidance wanted 0 or more, found {config.audio_guidance:g}")
     return SamplingOptions(
         config.steps,
         config.sampler,

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from stages.audio.log_mel import mel_around
-from stages.diffusion.guidance import guide
-from stages.diffusion.samplers import SAMPLERS, Sampler
+from stages.diffusion.guidance import Listener, guide, lead
+from stages.diffusion.samplers import SAMPLERS, Denoise, Sampler
 from stages.diffusion.schedule import cosine_alphas_bar
 from stages.formats.keyframes import Keyframe, emotions_at
 from stages.models.motion_denoiser import Conditions, MotionDenoiser
@@ -41,6 +41,8 @@ def sample_long_motion(
     seeds: list[int],
     options: SamplingOptions,
     progress: Progress = silent,
+    *,
+    listener: Listener | None = None,
 ) -> Tensor:
     """N takes of one speech, in one batch; the speech of a window is encoded once for all takes.
 
@@ -50,9 +52,13 @@ def sample_long_motion(
         log_mel: (L, 80) of the whole, loudness-normalised speech.
         num_frames: T.
         seeds: N.
+        listener: leads every step towards motion in which it hears the speech; None leads nowhere and costs nothing.
 
     Returns:
         (N, T, D), not normalised.
+
+    Raises:
+        ThunderError: the listener led the motion out of its range.
     """
     config, device, num_takes = denoiser.config, log_mel.device, len(seeds)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -79,8 +85,9 @@ def sample_long_motion(
             )
             shape = (config.window, config.num_features)
             noise = torch.stack([torch.randn(shape, generator=g) for g in generators]).to(device)
-            sampler = SAMPLERS[options.sampler]
-            window = sampler(_Guided(denoiser, given, options.guidance), noise, alphas_bar, options.num_steps)
+            guided = _Guided(denoiser, given, options.guidance)
+            denoise: Denoise = guided if listener is None else _Led(guided, listener, first, alphas_bar)
+            window = SAMPLERS[options.sampler](denoise, noise, alphas_bar, options.num_steps)
             windows.append(window)
             context = torch.cat([context, window], dim=1)[:, -config.context :]
             advance(min(config.window, num_frames - first))
@@ -102,3 +109,23 @@ class _Guided:
         both = replace(self.given, **{k: torch.cat([v, getattr(untold, k)]) for k, v in vars(self.given).items()})
         told, free = self.denoiser(x_t.repeat(2, 1, 1), timestep.repeat(2), both).chunk(2)
         return guide(told, free, self.scale)
+
+
+@dataclass(frozen=True)
+class _Led:
+    """Estimates of a window that starts at frame `first`, each led by a listener, who hears the context before it too."""
+
+    guided: _Guided
+    listener: Listener
+    first: int
+    alphas_bar: Tensor
+
+    def __call__(self, x_t: Tensor, timestep: Tensor) -> Tensor:
+        denoiser, context = self.guided.denoiser, self.guided.given.context
+        num_context = min(self.first, context.shape[1])
+        with torch.enable_grad():
+            x_t = x_t.detach().requires_grad_()
+            x_0 = self.guided(x_t, timestep)
+            motion = denoiser.restore(torch.cat([context[:, context.shape[1] - num_context :], x_0], dim=1))
+            heard = self.listener.hear(motion, self.first - num_context, denoiser.config.fps)
+            return lead(x_0, heard, x_t, float(self.alphas_bar[timestep[0]]), self.listener.weight)

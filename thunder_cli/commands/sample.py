@@ -34,6 +34,12 @@ def sample(
     guidance: Annotated[
         float | None, typer.Option("--guidance", help="1 as trained; more follows speech harder.  [default: 2]")
     ] = None,
+    audio_guidance: Annotated[
+        float | None,
+        typer.Option(
+            "--audio-guidance", help="Leads to motion in which --m2s, else the embedded one, hears the speech."
+        ),
+    ] = None,
     rerank: Annotated[
         str | None,
         typer.Option(
@@ -67,6 +73,7 @@ def sample(
         "steps": steps,
         "sampler": sampler,
         "guidance": guidance,
+        "audio_guidance": audio_guidance,
         "rerank": rerank,
         "draws": draws,
         "emotion": emotion,
