@@ -5,7 +5,6 @@ The corpora name the lips at most. All else is derived here from the lips and th
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from stages.artifacts.head_record import HeadRecord
 from stages.corpora.mouth import find_mouth
 from stages.corpora.unpickler import load_pickle
+from stages.formats.polygon_file import read_ply
 from stages.formats.wavefront import read_obj
 from stages.runtime.errors import ThunderError
 
@@ -80,7 +80,7 @@ def read_mesh(path: Path, num_vertices: int | None = None) -> tuple[NDArray[np.f
     """
     if not path.exists():
         raise ThunderError(f"{path}: no such file, wanted the mesh whose faces all vertices of the corpus share")
-    vertices, faces = read_obj(path) if path.suffix.lower() == ".obj" else _read_with_trimesh(path)
+    vertices, faces = read_obj(path) if path.suffix.lower() == ".obj" else read_ply(path)
     wanted = len(vertices) if num_vertices is None else num_vertices
     if not len(faces) or len(vertices) != wanted:
         raise ThunderError(
@@ -92,20 +92,6 @@ def read_mesh(path: Path, num_vertices: int | None = None) -> tuple[NDArray[np.f
             f"{path}: its faces point outside its {wanted} vertices, or some are not finite; export it again"
         )
     return vertices.astype(np.float32), faces.astype(np.int32)
-
-
-def _read_with_trimesh(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    import trimesh
-
-    try:
-        # Merging and sorting vertices, or splitting them where textures have seams (fix_texture), would silently put every
-        # animation onto the wrong ones.
-        mesh: Any = trimesh.load(path, process=False, force="mesh", maintain_order=True, fix_texture=False)
-        return np.asarray(mesh.vertices), np.asarray(mesh.faces)
-    except Exception as error:  # trimesh raises whatever its many readers do on a damaged file.
-        raise ThunderError(
-            f"{path}: not a mesh that can be read ({error or type(error).__name__}); export it again"
-        ) from error
 
 
 def surface_from_lips(
