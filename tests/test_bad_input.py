@@ -217,6 +217,7 @@ def test_a_dataset_of_another_head_than_the_model() -> None:
 
 WRITERS: dict[str, tuple[str, ...]] = {
     "train-m2s": (*TRAIN, "-o", "new.h5"),
+    "train-vocoder": (*TRAIN, "--m2s", "m2s.h5", "-o", "new.h5"),
     "train-diffusion": (*TRAIN, "-o", "new.h5"),
     "sample": ("speech.wav", *SAMPLE[1:], "-o", "new.h5"),
     "render": ("samples.h5", "--size", "32", "--device", "cpu", "-o", "new.png"),
@@ -237,7 +238,7 @@ def test_an_output_that_exists_is_kept(command: str) -> None:
     assert "exists already; give --force to replace it" in message
 
 
-@pytest.mark.parametrize("command", ["train-m2s", "train-diffusion", "sample", "evaluate"])
+@pytest.mark.parametrize("command", ["train-m2s", "train-vocoder", "train-diffusion", "sample", "evaluate"])
 @pytest.mark.parametrize("given", [b"", b"RIFF not an artifact", None])
 def test_an_artifact_that_is_none_is_named(command: str, given: bytes | None) -> None:
     path = Path("samples.h5" if command == "evaluate" else "diffusion.h5" if command == "sample" else "dataset.h5")
@@ -245,7 +246,7 @@ def test_an_artifact_that_is_none_is_named(command: str, given: bytes | None) ->
     assert refused(command, *WRITERS[command]).startswith(f"error: {path}: ")
 
 
-@pytest.mark.parametrize("command", ["sample", "train-m2s", "train-diffusion"])
+@pytest.mark.parametrize("command", ["sample", "train-m2s", "train-vocoder", "train-diffusion"])
 def test_an_input_is_no_output(command: str) -> None:
     victim = "diffusion.h5" if command == "sample" else "dataset.h5"
     arguments = [victim if a == "new.h5" else a for a in WRITERS[command]]

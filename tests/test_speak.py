@@ -164,6 +164,6 @@ def test_with_no_model_here_the_embedded_one_listens(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(stage, "find_asset", lambda name: Path("shipped_vocoder.h5").resolve())
     code, stdout, stderr = run("--json")
     assert code == 0, stderr
-    assert "no m2s.h5 here: using the embedded model, shipped.h5" in stderr
-    assert "using the embedded one, shipped_vocoder.h5" in stderr
+    assert "no m2s.h5 here: the embedded model, shipped.h5, listened" in stderr
+    assert "the embedded one, shipped_vocoder.h5, spoke" in stderr
     assert json.loads(stdout)["vocoder"].endswith("shipped_vocoder.h5")

@@ -49,16 +49,7 @@ def speak(
     from stages.speak import speak as speak_stage
 
     found_m2s = find_m2s(m2s)
-    if m2s is None and found_m2s.parent != Path():
-        console.say(f"no m2s.h5 here: using the embedded model, {found_m2s.name}", quiet=quiet)
     found_vocoder = find_vocoder(vocoder, found_m2s)
-    if found_vocoder is None:
-        console.say(
-            f"no vocoder for {found_m2s} here: the sound is Griffin-Lim's; `thunder train-vocoder --m2s {found_m2s}` makes one",
-            quiet=quiet,
-        )
-    elif vocoder is None and found_vocoder.parent != Path():
-        console.say(f"no vocoder.h5 for it here: using the embedded one, {found_vocoder.name}", quiet=quiet)
     result = speak_stage(
         path,
         found_m2s,
@@ -71,6 +62,15 @@ def speak(
         force=force,
         progress=console.progress(quiet=quiet),
     )
+    if m2s is None and found_m2s.parent != Path():
+        console.say(f"no m2s.h5 here: the embedded model, {found_m2s.name}, listened", quiet=quiet)
+    if found_vocoder is None:
+        console.say(
+            f"no vocoder for {found_m2s} here: the sound is Griffin-Lim's; `thunder train-vocoder --m2s {found_m2s}` makes one",
+            quiet=quiet,
+        )
+    elif vocoder is None and found_vocoder.parent != Path():
+        console.say(f"no vocoder.h5 for it here: the embedded one, {found_vocoder.name}, spoke", quiet=quiet)
     told = {"wrote": str(output), "m2s": str(found_m2s), "vocoder": str(found_vocoder or "Griffin-Lim")}
     counts = {"sounds": len(result.files)} | ({"films": len(result.films)} if film else {})
     console.print_result(told | counts, as_json=json)
