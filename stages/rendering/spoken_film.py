@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from stages.artifacts.clips import SAMPLE_RATE_HZ
-from stages.audio.log_mel import MEL_RATE_HZ, long_log_mel
+from stages.audio.log_mel import LOG_FLOOR, MEL_RATE_HZ, long_log_mel
 from stages.rendering.picture import caption
 from stages.rendering.spectrogram import spectrogram, with_cursor
 from stages.rendering.studio import Shoot
@@ -105,12 +105,10 @@ class _Side:
 
     def _draw(self, page: int) -> list[np.ndarray]:
         first, last = (round(p * self._page_s * MEL_RATE_HZ) for p in (page, page + 1))
+        # One scale for both: what is as loud is as light.
+        loudest = max((float(mel.max()) for mel in self._mels if len(mel)), default=LOG_FLOOR)
         drawn = []
         for mel, height in zip(self._mels, self._heights, strict=True):
-            shown = (
-                np.pad(mel, ((0, max(0, last - len(mel))), (0, 0)), mode="edge")
-                if len(mel)
-                else np.full((last, 80), -11.5)
-            )
-            drawn.append(spectrogram(shown[first:last], float(shown.max()), height - self._caption_height, self.width))
+            shown = np.pad(mel, ((0, max(0, last - len(mel))), (0, 0)), constant_values=LOG_FLOOR)[first:last]
+            drawn.append(spectrogram(shown, loudest, height - self._caption_height, self.width))
         return drawn
