@@ -164,7 +164,10 @@ def sample(
             listener = None
             if judge is not None and config.audio_guidance > 0:
                 listener = Listener(judge, head, mel, judge.name_units(samples, mel), config.audio_guidance)
-            motion = sample_long_motion(denoiser, mel, num_frames, seeds, options, progress, listener=listener)
+            try:
+                motion = sample_long_motion(denoiser, mel, num_frames, seeds, options, progress, listener=listener)
+            except ThunderError as error:
+                raise ThunderError(f"{speech.id}: {error}") from error
             motion = _within_range(_steady(motion, record, denoiser.config.fps, config.neck_cutoff_hz), record)
             score = None
             kept = torch.arange(len(motion))
@@ -177,7 +180,7 @@ def sample(
                     speech,
                     fps=denoiser.config.fps,
                     motion=motion.cpu()[kept].numpy(),
-                    seed=np.array(seeds)[kept],
+                    seed=np.array(seeds)[kept.numpy()],  # NumPy takes a tensor of one number for a number
                     audio_consistency=None if score is None else score[kept].numpy(),
                 )
             )
