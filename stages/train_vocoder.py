@@ -76,8 +76,8 @@ class TrainVocoderConfig(LoopConfig):
                  "learning_rate": 2e-3, "warmup": 5, "validate_every": 20},
         "small": {"unit_dim": 64, "channels": 512, "upsampling": (1, 5), "kernels": (3, 7), "dilations": (1, 3),
                   "inverse_stft": True, "critic_periods": (2, 3, 5, 7, 11), "critic_scales": (1,), "critic_width": 4,
-                  "adversarial_from": 0.5, "stft_weight": 15.0, "segment_s": 0.4, "steps": 10_000, "batch_size": 8,
-                  "learning_rate": 1e-3, "warmup": 100, "ema_decay": 0.995, "hours": 2.0},
+                  "adversarial_from": 0.3, "stft_weight": 15.0, "segment_s": 0.4, "steps": 10_000, "batch_size": 8,
+                  "learning_rate": 1e-3, "warmup": 100, "validate_every": 1000, "ema_decay": 0.995, "hours": 1.5},
         "paper": {"steps": 400_000, "batch_size": 16, "warmup": 1000, "precision": "bf16-mixed"},
     }  # fmt: skip
 

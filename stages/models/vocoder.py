@@ -128,9 +128,9 @@ class Vocoder(nn.Module):
         if not self.config.inverse_stft:
             return torch.tanh(self.leave(x))[:, 0].float()  # (B, L * 160)
         # Frame f is centred on sample f * hop; the last samples lie between the last frame and one more like it.
-        x = self.leave(F.pad(x, (0, 1), mode="replicate"))
-        with full_precision(x.device):
-            return self._inverse_transform(x.float())  # (B, L * 160)
+        x = F.pad(x, (0, 1), mode="replicate")
+        with full_precision(x.device):  # phases in half of it would be noise
+            return self._inverse_transform(self.leave(x.float()))  # (B, L * 160)
 
     def _inverse_transform(self, x: Tensor) -> Tensor:
         """(B, 2 * bins, frames + 1) of log-amplitudes and phases -> (B, frames * hop)."""
