@@ -16,17 +16,14 @@ from stages.artifacts.head_record import HeadRecord
 from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import is_silent, load_waveform, to_float, to_int16
 from stages.diffusion.guidance import Listener
-from stages.diffusion.long_motion import SamplingOptions, sample_long_motion
-from stages.diffusion.samplers import Sampler
-from stages.diffusion.steadying import low_pass
-from stages.formats.keyframes import Keyframe, read_keyframes
-from stages.heads.arkit import ARKIT_CURVES
-from stages.heads.head import build_head, rotation_features
+from stages.diffusion.long_motion import sample_long_motion
+from stages.diffusion.motion_config import MotionConfig, sampling_options
+from stages.diffusion.steadying import steady, within_range
+from stages.heads.head import build_head
 from stages.metrics.speech_recovery import hear
 from stages.models.mesh_to_speech import check_same_face, load_mesh_to_speech
-from stages.models.motion_denoiser import MotionDenoiser, load_motion_denoiser
+from stages.models.motion_denoiser import load_motion_denoiser
 from stages.runtime.assets import asset_path
-from stages.runtime.config import Config
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import Failure, ThunderError, summarise_failures
 from stages.runtime.progress import Progress, silent
@@ -39,21 +36,11 @@ SOUND_SUFFIXES = frozenset(
 )
 
 
-class SampleConfig(Config):
-    """Configuration of `sample`.
+class SampleConfig(MotionConfig):
+    """Configuration of `sample`: that of the motion, and
 
     Attributes:
         takes: N, how many of each input.
-        steps: calls of the denoiser a window. On validation speakers 5 to 25 gave equally accurate lips.
-        sampler: `ddim`, or `dpm-solver`, of second order.
-        guidance: 1 takes the model's word; more exaggerates what speech and style change, at twice the cost. On
-            validation speakers 2 closed more lips on /p b m/ than 1 and came nearer the true ones; above, they overshoot.
-        neck_cutoff_hz: head rotation is smoothed above this; 0 leaves it as sampled. On validation speakers 2 Hz took the
-            jerk of the whole face from five times that of true motion to 1.4 times; true motion would lose .05 degrees.
-        emotion: one that the model knows; None leaves it free, so that takes differ in it.
-        intensity: of the emotion, 0 to 1; 1 where None.
-        keyframes: file that tells emotions over time, see `stages.formats.keyframes`.
-        subject: whose style, one that the model knows; None leaves it free.
         rerank: `m2s` draws more takes and keeps those in which a mesh-to-speech model hears the speech best.
         draws: how many times as many, where takes are chosen among.
         audio_guidance: W, how hard a mesh-to-speech model leads the sampling towards motion in which it hears the speech:
@@ -61,14 +48,6 @@ class SampleConfig(Config):
     """
 
     takes: int = 5
-    steps: int = 8
-    sampler: Sampler = "ddim"
-    guidance: float = 2.0
-    neck_cutoff_hz: float = Field(2.0, ge=0)
-    emotion: str | None = None
-    intensity: float | None = None
-    keyframes: Path | None = None
-    subject: str | None = None
     rerank: Literal["m2s"] | None = None
     draws: int = Field(3, ge=2)
     audio_guidance: float = 0.0
@@ -134,7 +113,8 @@ def sample(
     check_output(output, force=force, inputs=[*files, model_path, dataset if split else None, m2s])
     chosen_device = resolve_device(device)
     denoiser, record = load_motion_denoiser(model_path, chosen_device)
-    options = _options(config, denoiser, model_path)
+    _check_takes(config)
+    options = sampling_options(config, denoiser, model_path)
     head = build_head(record).to(chosen_device)
     judge = None
     if m2s is not None:
@@ -146,15 +126,7 @@ def sample(
                 raise ThunderError(f"{dataset}: no clip in split {split!r}; choose one of {', '.join(SPLITS)}")
     summary = SampleSummary(output, model_path, num_takes=config.takes)
     seeds = [seed + k for k in range(_num_drawn(config))]
-    hashes = hash_inputs(model=model_path, dataset=dataset if split else None, m2s=m2s)
-    # Whoever evaluates the samples must know which model listened while theirs was trained: it is no judge of them.
-    if supervisor := inputs_of(model_path, "thunder.diffusion").get("m2s"):
-        hashes["supervised_by"] = supervisor
-    # Nor is the one that chose among them, or led to them.
-    if config.rerank is not None:
-        hashes["selected_by"] = hashes["m2s"]
-    if config.audio_guidance > 0:
-        hashes["guided_by"] = hashes["m2s"]
+    hashes = _inputs_of_samples(model_path, dataset if split else None, m2s, config)
     provenance = Provenance(seed, config.model_dump(mode="json"), hashes)
     with write_clips(output, "thunder.samples", record, provenance, force=force) as writer:
         for speech in _read_speeches(files, dataset, split, record, summary, progress):
@@ -168,7 +140,7 @@ def sample(
                 motion = sample_long_motion(denoiser, mel, num_frames, seeds, options, progress, listener=listener)
             except ThunderError as error:
                 raise ThunderError(f"{speech.id}: {error}") from error
-            motion = _within_range(_steady(motion, record, denoiser.config.fps, config.neck_cutoff_hz), record)
+            motion = within_range(steady(motion, record, denoiser.config.fps, config.neck_cutoff_hz), record)
             score = None
             kept = torch.arange(len(motion))
             if judge is not None:
@@ -194,55 +166,32 @@ def sample(
     return summary
 
 
+def _inputs_of_samples(model: Path, dataset: Path | None, m2s: Path | None, config: SampleConfig) -> dict[str, str]:
+    """SHA-256 of what samples are made of, and of each mesh-to-speech model that had a part in them and so cannot judge."""
+    hashes = hash_inputs(model=model, dataset=dataset, m2s=m2s)
+    if supervisor := inputs_of(model, "thunder.diffusion").get("m2s"):
+        hashes["supervised_by"] = supervisor
+    if config.rerank is not None:
+        hashes["selected_by"] = hashes["m2s"]
+    if config.audio_guidance > 0:
+        hashes["guided_by"] = hashes["m2s"]
+    return hashes
+
+
 def _num_drawn(config: SampleConfig) -> int:
     """How many takes are drawn of each input."""
     return config.takes if config.rerank is None else config.takes * config.draws
 
 
-def _options(config: SampleConfig, denoiser: MotionDenoiser, path: Path) -> SamplingOptions:
-    """Names to indices, and ranges checked."""
+def _check_takes(config: SampleConfig) -> None:
     if not 1 <= config.takes <= 10_000:
         raise ThunderError(f"--n wanted 1 to 10000 takes, found {config.takes}")
     if _num_drawn(config) > 10_000:
         raise ThunderError(
             f"--n {config.takes} times --draws {config.draws} wanted at most 10000 takes to choose among"
         )
-    if not 1 <= config.steps <= denoiser.config.num_timesteps:
-        raise ThunderError(f"--steps wanted 1 to {denoiser.config.num_timesteps}, found {config.steps}")
-    if not 0 <= config.guidance <= 100:
-        raise ThunderError(f"--guidance wanted 0 to 100, found {config.guidance:g}")
     if config.audio_guidance < 0:
         raise ThunderError(f"--audio-guidance wanted 0 or more, found {config.audio_guidance:g}")
-    return SamplingOptions(
-        config.steps,
-        config.sampler,
-        config.guidance,
-        _emotions(config, denoiser, path),
-        0 if config.subject is None else _index(config.subject, denoiser.config.subjects, "subject", path) + 1,
-    )
-
-
-def _emotions(config: SampleConfig, denoiser: MotionDenoiser, path: Path) -> tuple[Keyframe, ...]:
-    """What is felt when, from a name and a number or from a file of keyframes."""
-    if config.emotion is not None and config.keyframes is not None:
-        raise ThunderError("--emotion and --keyframes both say what is felt; give one of them")
-    if config.intensity is not None and config.emotion is None:
-        raise ThunderError("--intensity is that of an emotion; name it by --emotion")
-    intensity = 1.0 if config.intensity is None else config.intensity
-    if not 0 <= intensity <= 1:
-        raise ThunderError(f"--intensity wanted 0 to 1, found {intensity:g}")
-    keyframes = [] if config.keyframes is None else read_keyframes(config.keyframes)
-    if config.emotion is not None:
-        keyframes = [Keyframe(0.0, config.emotion, intensity)]
-    for keyframe in keyframes:
-        _index(keyframe.emotion, denoiser.config.emotions, "emotion", path)
-    return tuple(keyframes)
-
-
-def _index(name: str, known: tuple[str, ...], what: str, path: Path) -> int:
-    if name not in known:
-        raise ThunderError(f"{path}: knows no {what} {name!r}; it knows {', '.join(known) or 'none'}")
-    return known.index(name)
 
 
 def find_sounds(inputs: Iterable[Path]) -> list[Path]:
@@ -325,19 +274,3 @@ def _transcript_beside(path: Path) -> str:
     """The text in `<name>.txt` beside a sound file, if there is one."""
     text = path.with_suffix(".txt")
     return text.read_text(encoding="utf-8", errors="replace").strip() if text != path and text.is_file() else ""
-
-
-def _steady(motion: torch.Tensor, record: HeadRecord, fps: float, cutoff_hz: float) -> torch.Tensor:
-    """Head rotation without tremor; other features as they are."""
-    columns = [record.features.index(name) for name in rotation_features(record)]
-    if not columns or cutoff_hz == 0:
-        return motion
-    steadied = motion.clone()
-    steadied[..., columns] = low_pass(motion[..., columns], fps, cutoff_hz)
-    return steadied
-
-
-def _within_range(motion: torch.Tensor, record: HeadRecord) -> torch.Tensor:
-    """ARKit curves held to 0..1, as every program that reads them expects; other features as they are."""
-    is_curve = torch.tensor([name in ARKIT_CURVES for name in record.features], device=motion.device)
-    return torch.where(is_curve, motion.clamp(0, 1), motion)

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from stages.artifacts.clips import Clip, open_clips, write_clips
 from stages.artifacts.files import inputs_of, open_hdf5, read_json_attribute
 from stages.audio.waveform import write_wav
+from stages.diffusion.steadying import within_range
 from stages.runtime import assets
 from stages.runtime.provenance import Provenance, sha256_of_file
-from stages.sample import _within_range
 from tests.builders import small_clip, small_dataset, small_head, small_waveform
 from tests.trained import tiny_workspace
 from thunder_cli.app import app
@@ -152,6 +152,24 @@ def test_reranking_listens_with_the_shipped_model(monkeypatch: pytest.MonkeyPatc
     assert inputs_of(Path("samples.h5"), "thunder.samples")["selected_by"] == sha256_of_file(Path("shipped/m2s.h5"))
 
 
+def test_audio_guidance_is_remembered_and_stops_where_it_diverges() -> None:
+    assert run("speech.wav", "--m2s", "m2s.h5", "-o", "plain.h5")[0] == 0
+    assert run("speech.wav", "--m2s", "m2s.h5", "--audio-guidance", "0", "-o", "off.h5")[0] == 0
+    assert run("speech.wav", "--m2s", "m2s.h5", "--audio-guidance", "0.1")[0] == 0
+    plain, off, led = (clips_of(name)["speech"].motion for name in ("plain.h5", "off.h5", "samples.h5"))
+    assert np.array_equal(plain, off)
+    assert not np.array_equal(plain, led)
+    inputs = inputs_of(Path("samples.h5"), "thunder.samples")
+    assert inputs["guided_by"] == inputs["m2s"]
+    assert "guided_by" not in inputs_of(Path("off.h5"), "thunder.samples")
+    Path("samples.h5").unlink()
+    refused("speech.wav", "--m2s", "m2s.h5", "--audio-guidance=-1", says="--audio-guidance wanted 0 or more, found -1")
+    refused(
+        "speech.wav", "--m2s", "m2s.h5", "--audio-guidance", "1e6", "--steps", "4",
+        says="speech: --audio-guidance 1e+06 diverged: the motion came to",
+    )  # fmt: skip
+
+
 def test_folders_are_searched_and_equal_names_told_apart() -> None:
     Path("in/deep er").mkdir(parents=True)
     for name in ("in/a b.wav", "in/deep er/a_b.WAV"):
@@ -232,7 +250,7 @@ def test_what_does_not_fit_is_said_in_one_line() -> None:
 
 
 def test_curves_stay_in_their_range_and_head_rotation_does_not_end_there() -> None:
-    held = _within_range(torch.tensor([-0.5, 1.5]).repeat_interleave(55).reshape(2, 55), small_head())
+    held = within_range(torch.tensor([-0.5, 1.5]).repeat_interleave(55).reshape(2, 55), small_head())
     assert held[0, :52].tolist() == [0] * 52
     assert held[1, :52].tolist() == [1] * 52
     assert held[:, 52:].tolist() == [[-0.5] * 3, [1.5] * 3]

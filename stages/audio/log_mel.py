@@ -93,22 +93,31 @@ def cut_mel(mel: Tensor, start: int, length: int) -> Tensor:
 
 
 def mel_around(mel: Tensor, first_frame: int, num_frames: int, fps: float, margin: int) -> tuple[Tensor, float]:
-    """The mel frames that an encoder needs for a stretch of motion frames.
+    """The mel frames that an encoder needs for a stretch of motion frames, out of those (L, 80) of the whole recording.
+
+    Returns:
+        (L', 80), and the time of the first motion frame in it, in seconds; see `mel_stretch`, whose the other arguments are.
+    """
+    start, length, first_frame_s = mel_stretch(first_frame, num_frames, fps, margin)
+    return cut_mel(mel, start, length), first_frame_s
+
+
+def mel_stretch(first_frame: int, num_frames: int, fps: float, margin: int) -> tuple[int, int, float]:
+    """Which mel frames an encoder needs for a stretch of motion frames.
 
     Args:
-        mel: (L, 80) of the whole recording.
         first_frame: motion frame, may be negative.
         num_frames: motion frames.
         margin: mel frames, even, that the encoder sees to either side.
 
     Returns:
-        (L', 80), starting at an even mel frame, L' even and the same for any `first_frame`; and the time of the first
-        motion frame in it, in seconds.
+        The first mel frame, even; how many, even and the same for any `first_frame`; and the time of the first motion
+        frame after the first mel frame, in seconds.
     """
     first_s = first_frame / fps
     start = math.floor(first_s * MEL_RATE_HZ / 2) * 2 - margin
     length = math.ceil(num_frames / fps * MEL_RATE_HZ / 2) * 2 + 4 + 2 * margin
-    return cut_mel(mel, start, length), first_s - start / MEL_RATE_HZ
+    return start, length, first_s - start / MEL_RATE_HZ
 
 
 @cache

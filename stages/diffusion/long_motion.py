@@ -1,5 +1,6 @@
 """Motion of any length from a denoiser of short windows: each window continues the last frames of the one before."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -33,6 +34,26 @@ class SamplingOptions:
     subject: int = 0
 
 
+@dataclass(frozen=True)
+class Pass:
+    """One denoising of a window, in which some frames are settled already and some become so.
+
+    A window that is denoised once settles all its frames. Where speech is still being said, a window is denoised again and
+    again, each time with more of its speech heard and more of its frames settled.
+
+    Attributes:
+        first: first frame of the window.
+        num_settled: frames of the window that passes before this one have settled.
+        num_kept: frames that this one settles.
+        speech: (1, context + window, encoder_dim), of the frames and those of the context before them.
+    """
+
+    first: int
+    num_settled: int
+    num_kept: int
+    speech: Tensor
+
+
 @torch.no_grad()
 def sample_long_motion(
     denoiser: MotionDenoiser,
@@ -60,38 +81,80 @@ def sample_long_motion(
     Raises:
         ThunderError: the listener led the motion out of its range.
     """
-    config, device, num_takes = denoiser.config, log_mel.device, len(seeds)
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    alphas_bar = cosine_alphas_bar(config.num_timesteps).to(device)
-    context = torch.zeros(num_takes, config.context, config.num_features, device=device)
+    window = denoiser.config.window
+    passes = (Pass(first, 0, window, _encode(denoiser, log_mel, first)) for first in range(0, num_frames, window))
+    motion = motion_of_passes(denoiser, passes, seeds, options, log_mel.device, listener=listener)
     windows = []
     with progress("sampling", total=num_frames) as advance:
-        for first in range(0, num_frames, config.window):
-            stretch = first - config.context, config.context + config.window
-            wide, first_frame_s = mel_around(log_mel, *stretch, config.fps, denoiser.speech_margin)
-            speech = denoiser.encode_speech(wide[None], first_frame_s, config.context + config.window)
-            # One emotion that holds is told once, which is quicker than telling it to every frame.
-            told_frames = config.context + config.window if len(options.emotions) > 1 else 1
-            times_s = (stretch[0] + torch.arange(told_frames, device=device)) / config.fps
-            emotion, strength = emotions_at(options.emotions, times_s, config.emotions)
-            given = Conditions(
-                speech=speech.expand(num_takes, -1, -1),
-                context=context,
-                has_context=torch.full((num_takes,), first > 0, device=device),
-                emotion=emotion.expand(num_takes, -1, -1),
-                strength=strength.expand(num_takes, -1, -1),
-                subject=torch.full((num_takes,), options.subject, device=device),
-                has_speech=torch.ones(num_takes, dtype=torch.bool, device=device),
-            )
+        for now, frames in motion:
+            windows.append(frames)
+            advance(min(window, num_frames - now.first))
+    return torch.cat(windows, dim=1)[:, :num_frames]
+
+
+def _encode(denoiser: MotionDenoiser, log_mel: Tensor, first: int) -> Tensor:
+    """Speech features of the window that starts at a frame, and of its context."""
+    num_frames = denoiser.config.context + denoiser.config.window
+    stretch = first - denoiser.config.context, num_frames
+    wide, first_frame_s = mel_around(log_mel, *stretch, denoiser.config.fps, denoiser.speech_margin)
+    return denoiser.encode_speech(wide[None], first_frame_s, num_frames)
+
+
+@torch.no_grad()
+def motion_of_passes(
+    denoiser: MotionDenoiser,
+    passes: Iterable[Pass],
+    seeds: list[int],
+    options: SamplingOptions,
+    device: torch.device,
+    *,
+    listener: Listener | None = None,
+) -> Iterator[tuple[Pass, Tensor]]:
+    """Windows of motion, each continuing the last frames of the one before; the arguments are those of `sample_long_motion`.
+
+    A pass is asked for when the motion of the one before has been taken, so that its speech may be waited for.
+
+    Args:
+        passes: in order of time; every window is settled to its end before the next one begins.
+
+    Yields:
+        Each pass with its (N, window, D), not normalised; frames after its settled ones are what the model expects at
+        present.
+    """
+    config, num_takes = denoiser.config, len(seeds)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    num_steps = 1 if config.regression else options.num_steps
+    alphas_bar = cosine_alphas_bar(config.num_timesteps).to(device)
+    context = torch.zeros(num_takes, config.context, config.num_features, device=device)
+    settled = context[:, :0]
+    for now in passes:
+        if now.num_settled == 0:
+            context = torch.cat([context, settled], dim=1)[:, -config.context :]
+            # All passes of a window start from the same noise: a frame does not change its mind, it hears more.
             shape = (config.window, config.num_features)
             noise = torch.stack([torch.randn(shape, generator=g) for g in generators]).to(device)
-            guided = _Guided(denoiser, given, options.guidance)
-            denoise: Denoise = guided if listener is None else _Led(guided, listener, first, alphas_bar)
-            window = SAMPLERS[options.sampler](denoise, noise, alphas_bar, options.num_steps)
-            windows.append(window)
-            context = torch.cat([context, window], dim=1)[:, -config.context :]
-            advance(min(config.window, num_frames - first))
-    return denoiser.restore(torch.cat(windows, dim=1)[:, :num_frames])
+            if config.regression:
+                noise = torch.zeros_like(noise)
+        # One emotion that holds is told once, which is quicker than telling it to every frame.
+        told_frames = config.context + config.window if len(options.emotions) > 1 else 1
+        times_s = (now.first - config.context + torch.arange(told_frames, device=device)) / config.fps
+        emotion, strength = emotions_at(options.emotions, times_s, config.emotions)
+        given = Conditions(
+            speech=now.speech.expand(num_takes, -1, -1),
+            context=context,
+            has_context=torch.full((num_takes,), now.first > 0, device=device),
+            emotion=emotion.expand(num_takes, -1, -1),
+            strength=strength.expand(num_takes, -1, -1),
+            subject=torch.full((num_takes,), options.subject, device=device),
+            has_speech=torch.ones(num_takes, dtype=torch.bool, device=device),
+        )
+        guided = _Guided(denoiser, given, options.guidance)
+        denoise: Denoise = guided if listener is None else _Led(guided, listener, now.first, alphas_bar)
+        if now.num_settled:
+            denoise = _Continued(denoise, settled[:, : now.num_settled])
+        window = SAMPLERS[options.sampler](denoise, noise, alphas_bar, num_steps)
+        settled = window[:, : now.num_settled + now.num_kept]
+        yield now, denoiser.restore(window)
 
 
 @dataclass(frozen=True)
@@ -129,3 +192,15 @@ class _Led:
             motion = denoiser.restore(torch.cat([context[:, context.shape[1] - num_context :], x_0], dim=1))
             heard = self.listener.hear(motion, self.first - num_context, denoiser.config.fps)
             return lead(x_0, heard, x_t, float(self.alphas_bar[timestep[0]]), self.listener.weight)
+
+
+@dataclass(frozen=True)
+class _Continued:
+    """Estimates of a window whose first frames are known: told so at every step, the sampler leads the others on from them."""
+
+    denoise: Denoise
+    known: Tensor
+
+    def __call__(self, x_t: Tensor, timestep: Tensor) -> Tensor:
+        x_0 = self.denoise(x_t, timestep)
+        return torch.cat([self.known, x_0[:, self.known.shape[1] :]], dim=1)

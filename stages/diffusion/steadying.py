@@ -1,10 +1,14 @@
-"""A steady neck: heads turn and nod below a few hertz, and what a sampler leaves above is tremor."""
+"""A steady neck: heads turn and nod below a few hertz, and what a sampler leaves above is tremor. And curves in range."""
 
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from stages.artifacts.head_record import HeadRecord
+from stages.heads.arkit import ARKIT_CURVES
+from stages.heads.head import rotation_features
 
 
 def low_pass(signal: Tensor, fps: float, cutoff_hz: float) -> Tensor:
@@ -18,10 +22,34 @@ def low_pass(signal: Tensor, fps: float, cutoff_hz: float) -> Tensor:
     Returns:
         (N, T, C); beyond its ends the signal is taken to stay as it is there.
     """
-    sigma = math.sqrt(math.log(2)) / (2 * math.pi * cutoff_hz) * fps  # frames
-    reach = math.ceil(4 * sigma)
+    sigma, reach = _sigma(fps, cutoff_hz), low_pass_reach(fps, cutoff_hz)
     offsets = torch.arange(-reach, reach + 1, device=signal.device, dtype=signal.dtype)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     columns = F.pad(signal.transpose(1, 2), (reach, reach), mode="replicate")  # (N, C, T + 2 reach)
     smoothed = F.conv1d(columns.flatten(0, 1)[:, None], (kernel / kernel.sum())[None, None])
     return smoothed.reshape(*signal.shape[::2], -1).transpose(1, 2)
+
+
+def low_pass_reach(fps: float, cutoff_hz: float) -> int:
+    """How many frames `low_pass` sees to either side."""
+    return math.ceil(4 * _sigma(fps, cutoff_hz))
+
+
+def _sigma(fps: float, cutoff_hz: float) -> float:
+    return math.sqrt(math.log(2)) / (2 * math.pi * cutoff_hz) * fps  # frames
+
+
+def steady(motion: Tensor, record: HeadRecord, fps: float, cutoff_hz: float) -> Tensor:
+    """Motion (N, T, D) whose head rotation has nothing faster than the cutoff; 0 leaves it as it is."""
+    columns = [record.features.index(name) for name in rotation_features(record)]
+    if not columns or cutoff_hz == 0:
+        return motion
+    steadied = motion.clone()
+    steadied[..., columns] = low_pass(motion[..., columns], fps, cutoff_hz)
+    return steadied
+
+
+def within_range(motion: Tensor, record: HeadRecord) -> Tensor:
+    """ARKit curves held to 0..1, as every program that reads them expects; other features of (..., D) as they are."""
+    is_curve = torch.tensor([name in ARKIT_CURVES for name in record.features], device=motion.device)
+    return torch.where(is_curve, motion.clamp(0, 1), motion)
