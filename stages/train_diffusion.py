@@ -18,7 +18,13 @@ from stages.runtime.devices import resolve_device
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.clips_in_memory import TrainingClip, load_training_clips, motion_statistics, name_units
-from stages.training.diffusion_objective import DiffusionObjective, DiffusionWeights, Dropout, Scales
+from stages.training.diffusion_objective import (
+    DiffusionObjective,
+    DiffusionWeights,
+    Dropout,
+    ListeningSchedule,
+    Scales,
+)
 from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
 from stages.training.windows import WindowBatch, WindowShape, draw_windows, window_at
 
@@ -40,7 +46,9 @@ class TrainDiffusionConfig(LoopConfig):
     Attributes:
         window, context: frames generated at once, and frames known from the window before.
         context_noise: standard deviation of noise on the context, in the model's scale.
+        regression: train the deterministic twin, see `MotionDenoiserConfig`.
         weight_*: of the loss terms, see `DiffusionWeights`.
+        m2s_schedule: of `weight_m2s` over timesteps, see `listening_share`.
         drop_*: how often a condition is withheld.
     """
 
@@ -48,6 +56,7 @@ class TrainDiffusionConfig(LoopConfig):
     window: int = Field(100, ge=4, le=10_000)
     context: int = Field(10, ge=1, le=10_000)
     num_timesteps: int = Field(500, ge=1)
+    regression: bool = False
     dim: int = Field(512, ge=1)
     num_layers: int = Field(8, ge=1)
     num_heads: int = Field(8, ge=1)
@@ -64,6 +73,7 @@ class TrainDiffusionConfig(LoopConfig):
     weight_smoothness: float = Field(0.02, ge=0)
     weight_m2s: float = Field(0.1, ge=0)
     weight_m2s_features: float = Field(0.0, ge=0)
+    m2s_schedule: ListeningSchedule = "alpha"
     drop_speech: float = Field(0.1, ge=0, le=1)
     drop_emotion: float = Field(0.3, ge=0, le=1)
     drop_subject: float = Field(0.45, ge=0, le=1)
@@ -140,6 +150,7 @@ def train_diffusion(
         dropout=Dropout(config.drop_speech, config.drop_emotion, config.drop_subject),
         context_noise=config.context_noise,
         judge=judge,
+        schedule=config.m2s_schedule,
     )
     shape = WindowShape(config.window, fps, config.context, network.speech_margin)
     emotion, intensity, subject = _conditions_of(clips, network.config)

@@ -34,6 +34,8 @@ class MotionDenoiserConfig(Config):
         emotions, subjects: names it can be told, in the order of their indices from 1.
         window, context: frames generated at once, and frames known from the window before.
         num_timesteps: of the diffusion.
+        regression: the deterministic twin: trained on the last timestep alone and fed zeros for noise, so that it answers in
+            one step and always the same.
     """
 
     num_features: int
@@ -43,6 +45,7 @@ class MotionDenoiserConfig(Config):
     window: int = 100
     context: int = 10
     num_timesteps: int = 500
+    regression: bool = False
     dim: int = 512
     num_layers: int = 8
     num_heads: int = 8

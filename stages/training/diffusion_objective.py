@@ -1,6 +1,7 @@
 """What the diffusion animator is trained to do: denoise, geometrically right, and heard to say what the speech says."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,38 @@ class DiffusionWeights:
     audio_features: float = 0.0
 
 
+ListeningSchedule = Literal["alpha", "snr", "constant", "late"]
+# Signal-to-noise ratio above which no estimate counts for more (Hang et al., 2023).
+_MOST_SNR = 5.0
+
+
+def listening_share(alpha_bar: Tensor, schedule: ListeningSchedule) -> Tensor:
+    """How much of its weight the audio consistency has at a timestep.
+
+    At high noise the best estimate is a blur of all that could be said; asking it to speak would teach it to mumble on
+    average. What a blur is, is a matter of degree:
+
+    - `alpha`: alpha_bar, the share of the signal's variance that is left;
+    - `snr`: the signal-to-noise ratio over 5, at most 1, after Hang et al., "Efficient Diffusion Training via Min-SNR
+      Weighting Strategy", 2023: later than `alpha`, and full before the noise is gone;
+    - `constant`: 1;
+    - `late`: 1 where at least half of the variance is signal, 0 elsewhere.
+
+    Args:
+        alpha_bar: (B,).
+
+    Returns:
+        (B,), 0 to 1.
+    """
+    if schedule == "alpha":
+        return alpha_bar
+    if schedule == "snr":
+        return (alpha_bar / (1 - alpha_bar).clamp_min(1e-6)).clamp_max(_MOST_SNR) / _MOST_SNR
+    if schedule == "late":
+        return (alpha_bar >= 0.5).float()
+    return torch.ones_like(alpha_bar)
+
+
 @dataclass(frozen=True)
 class Dropout:
     """How often a condition is withheld, so that guidance and free choice are possible (DiffPoseTalk: .10, .45)."""
@@ -59,6 +92,7 @@ class DiffusionObjective(nn.Module):
     Args:
         face, lips: vertex indices (M,) that the vertex terms compare.
         judge: a frozen mesh-to-speech model, or None to train without it.
+        schedule: of its weight over timesteps; what regresses has one timestep and always the whole weight.
     """
 
     alphas_bar: Tensor
@@ -79,6 +113,7 @@ class DiffusionObjective(nn.Module):
         dropout: Dropout,
         context_noise: float,
         judge: MeshToSpeech | None,
+        schedule: ListeningSchedule = "alpha",
     ) -> None:
         super().__init__()
         self.denoiser = denoiser
@@ -87,6 +122,7 @@ class DiffusionObjective(nn.Module):
         self.weights = weights
         self.dropout = dropout
         self.context_noise = context_noise
+        self.schedule = schedule
         # In a tuple, so that the frozen judge is not a part of what is trained and saved.
         self._judge = (judge,)
         self.register_buffer("alphas_bar", cosine_alphas_bar(denoiser.config.num_timesteps), persistent=False)
@@ -126,10 +162,16 @@ class DiffusionObjective(nn.Module):
             has_speech=~chance(self.dropout.speech),
         )
         num_timesteps = denoiser.config.num_timesteps
-        timestep = torch.randint(1, num_timesteps + 1, (len(motion),), generator=generator).to(device)
-        noise = torch.randn(truth.shape, generator=generator).to(device)
-        alpha_bar = self.alphas_bar[timestep]
-        estimate = denoiser(add_noise(truth, noise, alpha_bar), timestep, given)
+        if denoiser.config.regression:
+            timestep = torch.full((len(motion),), num_timesteps, device=device)
+            estimate = denoiser(torch.zeros_like(truth), timestep, given)
+            share = torch.ones(len(motion), device=device)
+        else:
+            timestep = torch.randint(1, num_timesteps + 1, (len(motion),), generator=generator).to(device)
+            noise = torch.randn(truth.shape, generator=generator).to(device)
+            alpha_bar = self.alphas_bar[timestep]
+            estimate = denoiser(add_noise(truth, noise, alpha_bar), timestep, given)
+            share = listening_share(alpha_bar, self.schedule)
         with full_precision(device):
             estimate = estimate.float()
             terms = self._geometry(estimate, truth, motion[:, num_context - 1 : num_context], mask)
@@ -146,10 +188,9 @@ class DiffusionObjective(nn.Module):
                 mask=batch.mel_mask,
                 true_motion=batch.motion[:, num_context:] if self.weights.audio_features > 0 else None,
             )
-            # At high noise the best estimate is a blur of all that could be said; asking it to speak would teach it to
-            # mumble on average. Its weight is the share of the signal that is left. Speech that was not told is not asked.
-            share = alpha_bar * given.has_speech
-            total = total + self.weights.audio_consistency * share * heard.total(
+            # Speech that was not told is not asked for.
+            asked = share * given.has_speech
+            total = total + self.weights.audio_consistency * asked * heard.total(
                 feature_weight=self.weights.audio_features
             )
             terms |= {"audio_mel": heard.mel, "audio_units": heard.units, "unit_accuracy": heard.unit_accuracy}

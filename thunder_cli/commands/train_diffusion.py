@@ -18,6 +18,12 @@ def train_diffusion(
     ] = None,
     hubert: Hubert = None,
     weight_m2s: Annotated[float | None, typer.Option("--weight-m2s", help="Of the audio-consistency loss.")] = None,
+    m2s_schedule: Annotated[
+        str | None,
+        typer.Option(
+            "--m2s-schedule", help="Of that weight over timesteps: alpha, snr, constant or late.  [default: alpha]"
+        ),
+    ] = None,
     weight_lips: Annotated[float | None, typer.Option("--weight-lips", help="Of the lip vertices.")] = None,
     weight_vertices: Annotated[float | None, typer.Option("--weight-vertices", help="Of the face's vertices.")] = None,
     weight_closure: Annotated[
@@ -25,6 +31,9 @@ def train_diffusion(
     ] = None,
     weight_velocity: Annotated[float | None, typer.Option("--weight-velocity", help="Of velocities.")] = None,
     weight_smoothness: Annotated[float | None, typer.Option("--weight-smoothness", help="Of accelerations.")] = None,
+    regression: Annotated[
+        bool, typer.Option("--regression", help="Train the deterministic twin: the same network without noise.")
+    ] = False,
     steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Windows a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its peak.")] = None,
@@ -51,7 +60,9 @@ def train_diffusion(
         "steps": steps,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "regression": regression or None,
         "weight_m2s": weight_m2s,
+        "m2s_schedule": m2s_schedule,
         "weight_lips": weight_lips,
         "weight_vertices": weight_vertices,
         "weight_closure": weight_closure,
