@@ -1,13 +1,7 @@
-"""A corpus of any known layout becomes `dataset.h5`: recordings are read many at a time and written by one process.
+"""A corpus of any known layout becomes `dataset.h5`: recordings are read many at a time and written by one process."""
 
-Curves and coefficients are parsed, which Python does one at a time: processes read them. Vertices are read, projected and
-measured by compiled code that threads run side by side, and are too many to hand from one process to another: threads read
-them once, and the writer takes them from memory.
-"""
-
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
 from os import cpu_count
@@ -15,37 +9,26 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-from joblib.externals.loky import ProcessPoolExecutor
 
 from stages.artifacts.clips import SPLITS, Clip, ClipWriter, unfinished_head, write_clips
 from stages.artifacts.files import check_output
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.waveform import to_float, to_int16
-from stages.corpora.alignment import align
 from stages.corpora.checks import check_same_order
-from stages.corpora.corpus import Corpus, Frames, RawClip, Recording, split_by_subject
+from stages.corpora.corpus import Corpus, Frames, Recording, split_by_subject
 from stages.corpora.lag import LagEstimate, lip_opening
 from stages.corpora.layout import open_corpus
-from stages.heads.displacement import ReconstructionError, fit_displacement_head, project
-from stages.runtime.ahead import in_order, read_ahead
+from stages.corpora.preparation import Prepared, in_blocks, prepare, prepare_all
+from stages.heads.displacement import ReconstructionError, fit_displacement_head
+from stages.runtime.ahead import read_ahead
 from stages.runtime.errors import Failure, ThunderError, summarise_failures
 from stages.runtime.interrupts import deferred_interrupts
 from stages.runtime.progress import Advance, Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 
-# Starting processes takes seconds: not worth it for fewer recordings than this.
-_FEW_RECORDINGS = 64
 # Frames that the basis of a displacement head is fitted to; faces change little from one frame to the next.
 _MAX_FRAMES_TO_FIT = 3_000
 _FIT_BLOCK_FRAMES = 128
-# Vertices worked on at a time, in each thread: small enough for a processor's cache, and for memory to be used again.
-_BLOCK_BYTES = 1 << 21
-# Vertices of a recording that wait in memory for the writer; those of longer ones it reads again.
-_HELD_BYTES = 48 << 20
-# One writer keeps no more threads than this busy.
-_MAX_THREADS = 4
-# Recordings that wait for the writer, for each process.
-_AHEAD = 4
 
 
 @dataclass
@@ -61,12 +44,14 @@ class PreprocessSummary:
         reconstruction_mm: region -> (mean, max) distance of the motion's vertices from the exact ones, for corpora of meshes.
         explained_variance: fraction of squared displacement that the motion features account for; likewise.
         units: of the head; where it is `unitless`, the distances are in its units and no millimetres.
-        lag_ms: how much later the lips open than the sound grows loud, see `LagEstimate`; None where that is not known.
-        lag_correlation: of loudness and lip opening at that lag.
+        lag_ms: how much later the lips open than the sound grows loud, see `LagEstimate`; None where that cannot be measured.
+        lag_correlation: of loudness and lip opening at the best lag.
+        lag_clear_from: the correlation from which on that lag is no chance.
         num_resumed: clips that an interrupted run had finished.
         num_frames: motion frames of all other clips.
         seconds: that the whole took.
         megabytes: size of the dataset.
+        megabytes_read: of vertices, as they lie in the corpus; those read twice, to fit a basis, count once.
     """
 
     path: Path
@@ -84,10 +69,12 @@ class PreprocessSummary:
     units: str = "m"
     lag_ms: float | None = None
     lag_correlation: float | None = None
+    lag_clear_from: float | None = None
     num_resumed: int = 0
     num_frames: int = 0
     seconds: float = 0.0
     megabytes: float = 0.0
+    megabytes_read: float = 0.0
 
     @property
     def num_clips(self) -> int:
@@ -113,7 +100,9 @@ class PreprocessSummary:
             self.reconstruction_mm = {k: (v, error.max_mm[k]) for k, v in error.mean_mm.items()}
             self.explained_variance = float(head.arrays["explained_variance"].sum())
         if (peak := lag.peak()) is not None:
-            self.lag_ms, self.lag_correlation = peak
+            found, self.lag_correlation = peak
+            self.lag_clear_from = lag.clear_from()
+            self.lag_ms = found if self.lag_correlation >= self.lag_clear_from else None
 
 
 def preprocess(
@@ -200,7 +189,7 @@ def preprocess(
         error.merge(ReconstructionError.from_figures(finished, writer.reconstruction()))
         waiting = [(r, corpus.templates.get(r.subject)) for r in corpus.recordings if r.id not in done]
         job = partial(
-            _prepare,
+            prepare,
             fps=fps or corpus.fps,
             allow_mismatch=allow_mismatch,
             head=finished if finished.kind == "displacement" else None,
@@ -208,7 +197,7 @@ def preprocess(
         )
         with progress("preprocessing", total=len(corpus.recordings)) as advance:
             advance(len(done))
-            for (recording, _), outcome in _prepare_all(waiting, job, jobs or cpu_count() or 1):
+            for (recording, _), outcome in prepare_all(waiting, job, jobs or cpu_count() or 1):
                 try:
                     if isinstance(outcome, Failure):
                         raise ThunderError(outcome.reason)
@@ -218,6 +207,8 @@ def preprocess(
                     summary.failures.append(Failure(recording.id, str(refusal)))
                 else:
                     summary.count(clip, outcome.remark)
+                    if (frames := recording.frames) is not None:
+                        summary.megabytes_read += min(clip.num_frames, len(frames)) * frames.bytes_a_frame / 1e6
                     _add_lag(lag, finished, clip)
                 advance(1)
         if not summary.num_clips:
@@ -237,7 +228,7 @@ def _write_whole(
 ) -> None:
     """Writes a clip so that an interrupted run leaves neither half of it nor figures of another one."""
     with deferred_interrupts():
-        writer.add(clip, None if frames is None else _blocks(frames, _HELD_BYTES))
+        writer.add(clip, None if frames is None else in_blocks(frames))
         if error is not None:
             total.merge(error)
             writer.note_reconstruction(total.figures(writer.head))
@@ -288,82 +279,13 @@ def _with_basis(corpus: Corpus, splits: dict[str, str], components: int, progres
         raise ThunderError(summarise_failures(failures, len(chosen), "recordings")) from None
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """What is made of a recording before it is written; the vertices of a long one are still where they lay."""
-
-    raw: RawClip
-    motion: np.ndarray
-    remark: str
-    error: ReconstructionError | None
-
-
-def _prepare(
-    recording: Recording,
-    template: np.ndarray | None,
-    *,
-    fps: float | None,
-    allow_mismatch: bool,
-    head: HeadRecord | None,
-    keep: bool,
-) -> _Prepared | Failure:
-    """Reads a recording; projects its vertices, where it has them, to the motion of `head`, and keeps them if asked."""
-    try:
-        raw, remark = align(recording.read(), fps, allow_mismatch=allow_mismatch)
-        if raw.vertices is None:
-            assert raw.motion is not None, "a recording has motion or vertices"
-            return _Prepared(raw, raw.motion, remark, None)
-        assert head is not None, "vertices come with a displacement head"
-        template = head.template if template is None else template
-        check_same_order("first frame", raw.vertices[:1][0], template, head.faces)
-        shape = (len(raw.vertices), *template.shape)
-        held = np.empty(shape, np.float32) if keep and shape[0] * template.nbytes <= _HELD_BYTES else None
-        motion, error, start = [], ReconstructionError(), 0
-        for frames in _blocks(raw.vertices, _BLOCK_BYTES):
-            if held is not None:
-                held[start : start + len(frames)] = frames
-                start += len(frames)
-            displacements = frames - template
-            motion.append(project(head, displacements))
-            error.add(head, motion[-1], displacements)
-        if held is not None:
-            raw = replace(raw, vertices=Frames(held.__getitem__, len(held)))
-        elif not keep:
-            raw = replace(raw, vertices=None)
-        return _Prepared(raw, np.concatenate(motion), remark, error)
-    except ThunderError as error:
-        return Failure(recording.id, str(error))
-    except OSError as error:
-        return Failure(recording.id, f"{error.filename}: cannot be read ({error.strerror})")
-
-
-def _blocks(frames: Frames, num_bytes: int) -> Iterator[np.ndarray]:
-    """All frames, a few at a time."""
-    size = max(1, num_bytes // max(1, frames[:1].nbytes))
-    return (frames[start : min(start + size, len(frames))] for start in range(0, len(frames), size))
-
-
-def _prepare_all(
-    calls: Sequence[tuple[Recording, np.ndarray | None]], job: partial[_Prepared | Failure], jobs: int
-) -> Iterator[tuple[tuple[Recording, np.ndarray | None], _Prepared | Failure]]:
-    """Each recording with its subject's template, and what came of it, in order; none is read far ahead of the writer."""
-    if any(recording.frames is not None for recording, _ in calls):
-        with ThreadPoolExecutor(min(jobs, _MAX_THREADS)) as threads:
-            yield from in_order(threads, job, calls, ahead=min(jobs, _MAX_THREADS) + 1)
-    elif jobs == 1 or len(calls) < _FEW_RECORDINGS:
-        yield from ((call, job(*call)) for call in calls)
-    else:
-        with ProcessPoolExecutor(jobs) as processes:
-            yield from in_order(processes, job, calls, ahead=_AHEAD * jobs)
-
-
 def _add_lag(lag: LagEstimate, head: HeadRecord, clip: Clip) -> None:
     opening = lip_opening(head, clip.motion)
     if opening is not None:
         lag.add(to_float(clip.waveform), opening, clip.fps)
 
 
-def _clip(recording: Recording, split: str, prepared: _Prepared) -> Clip:
+def _clip(recording: Recording, split: str, prepared: Prepared) -> Clip:
     raw = prepared.raw
     return Clip(
         id=recording.id,

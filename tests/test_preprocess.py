@@ -1,5 +1,6 @@
 import errno
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import torch
 from typer.testing import CliRunner, Result
 
 import stages.artifacts.clips
+import stages.corpora.preparation
 import stages.corpora.vertex_arrays
 import stages.heads.head
-import stages.preprocess
 from stages.artifacts.clips import open_clips
 from stages.audio.waveform import to_int16, write_wav
 from stages.heads.head import build_head
@@ -153,7 +154,7 @@ def test_one_subject_is_all_train_and_that_is_said(tmp_path: Path) -> None:
 
 
 def test_processes_and_one_process_write_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.preprocess._FEW_RECORDINGS", 2)
+    monkeypatch.setattr("stages.corpora.preparation._FEW_RECORDINGS", 2)
     write_arkit_corpus(tmp_path / "c")
     (tmp_path / "c" / "ann" / "c0.wav").write_bytes(b"")
     summaries = [preprocess(tmp_path / "c", tmp_path / f"{jobs}.h5", jobs=jobs) for jobs in (1, 2)]
@@ -171,7 +172,7 @@ def test_threads_and_recordings_too_long_to_hold_write_the_same(
     write_vocaset_processed(tmp_path / "voca")
     made = {}
     for jobs, held in ((1, 1 << 20), (2, 1 << 20), (3, 0)):
-        monkeypatch.setattr(stages.preprocess, "_HELD_BYTES", held)
+        monkeypatch.setattr(stages.corpora.preparation, "_HELD_BYTES", held)
         made[jobs] = tmp_path / f"{jobs}.h5"
         preprocess(tmp_path / "voca", made[jobs], jobs=jobs)
     with open_clips(made[1]) as one:
@@ -360,3 +361,15 @@ def test_lips_that_are_not_known(tmp_path: Path) -> None:
     message = refused(tmp_path / "d.h5", tmp_path / "voca")
     assert "FLAME_masks.pkl" in message
     assert "--lips FILE" in message
+
+
+def test_the_speed_says_what_was_read_and_written(tmp_path: Path) -> None:
+    written = write_vocaset_processed(tmp_path / "voca")
+    summary = preprocess(tmp_path / "voca", tmp_path / "d.h5")
+    used = {key: vertices for key, vertices in written.items() if key != (TEST, "sentence01")}  # that is in no split
+    frames = sum((len(vertices) + 1) // 2 for vertices in used.values())
+    assert summary.num_frames == frames
+    assert summary.megabytes_read == pytest.approx(frames * 320 * 3 * 4 / 1e6)
+    assert summary.megabytes == pytest.approx((tmp_path / "d.h5").stat().st_size / 1e6)
+    shown = run(tmp_path / "voca", "-o", tmp_path / "again.h5").stdout
+    assert re.search(r"frames/s, [\d.]+ MB/s of vertices read, [\d.]+ MB/s written, in", shown)

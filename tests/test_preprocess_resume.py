@@ -41,7 +41,7 @@ def refused(folder: Path, *arguments: str | Path) -> str:
 def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a corpus `c` of four clips, of which a run that was interrupted has finished two."""
     write_meshes(tmp_path / "c")
-    prepare, count = stages.preprocess._prepare, 0
+    prepare, count = stages.preprocess.prepare, 0
 
     def interrupting(recording: Recording, template: np.ndarray | None, **options: object) -> object:
         nonlocal count
@@ -51,7 +51,7 @@ def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return prepare(recording, template, **options)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages.preprocess, "_prepare", interrupting)
+        patch.setattr(stages.preprocess, "prepare", interrupting)
         result = run("preprocess", tmp_path / "c", "-o", tmp_path / "d.h5")
     assert result.exit_code == 130
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == [".d.h5.unfinished"]
@@ -60,13 +60,13 @@ def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_interrupted_run_goes_on(interrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    prepare = stages.preprocess._prepare
+    prepare = stages.preprocess.prepare
 
     def noting(recording: Recording, template: np.ndarray | None, **options: object) -> object:
         read.append(recording.id)
         return prepare(recording, template, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stages.preprocess, "_prepare", noting)
+    monkeypatch.setattr(stages.preprocess, "prepare", noting)
     result = run("preprocess", interrupted / "c", "-o", interrupted / "d.h5", "--resume", "--json")
     assert result.exit_code == 0
     assert read == ["bob_a", "bob_b"]
@@ -107,11 +107,11 @@ def test_a_killed_run_leaves_nothing_under_the_name_and_goes_on(tmp_path: Path) 
 import time
 from pathlib import Path
 import stages.preprocess as p
-prepare = p._prepare
+prepare = p.prepare
 def slow(recording, template, **options):
     time.sleep(60 if recording.id == "bob_b" else 0)
     return prepare(recording, template, **options)
-p._prepare = slow
+p.prepare = slow
 p.preprocess(Path({str(tmp_path / "c")!r}), Path({str(tmp_path / "d.h5")!r}))
 """
     process = subprocess.Popen([sys.executable, "-c", program])

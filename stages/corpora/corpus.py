@@ -25,10 +25,12 @@ class Frames:
     Attributes:
         read: reads a slice of frames, (n, V, 3) f32, head units; raises `ThunderError`. Works in another process.
         count: T.
+        bytes_a_frame: that are read of a disk; 0 where that is not known.
     """
 
     read: Callable[[slice], NDArray[np.float32]]
     count: int
+    bytes_a_frame: int = 0
 
     def __len__(self) -> int:
         return self.count

@@ -82,7 +82,7 @@ def open_corpus(
         ThunderError: unknown layout, an option of another layout, something that the whole corpus needs is missing or
             damaged, or not one recording can be used.
     """
-    found = layout or ("flame" if flame_path else recognise(folder))
+    found = layout or _found(folder, flame_path)
     if found not in LAYOUTS:
         raise ThunderError(f"layout {found!r} is not known; choose one of {', '.join(LAYOUTS)}")
     if not folder.is_dir():
@@ -98,6 +98,16 @@ def open_corpus(
         reasons = summarise_failures(problems, len(problems), "recordings") if problems else "no recordings found"
         raise ThunderError(f"{folder}: nothing to write, {reasons}")
     return corpus
+
+
+def _found(folder: Path, flame_path: Path | None) -> str:
+    """The layout of a folder; where none is recognised, a FLAME file says what it must be."""
+    try:
+        return recognise(folder)
+    except ThunderError:
+        if flame_path is None or not folder.is_dir():
+            raise
+        return "flame"
 
 
 def _read(

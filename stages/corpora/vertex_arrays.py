@@ -26,7 +26,10 @@ def open_array(path: Path) -> NDArray[Any]:
         raise ThunderError(f"{path}: not a .npy array, or cut short ({error}); copy it again") from error
     if not isinstance(values, np.ndarray) or not np.issubdtype(values.dtype, np.floating):
         found = values.dtype if isinstance(values, np.ndarray) else "an archive"
-        raise ThunderError(f"{path}: wanted floating-point numbers, found {found}")
+        raise ThunderError(
+            f"{path}: wanted floating-point numbers, found {found}; save vertices with "
+            f"np.save(name, vertices.astype(np.float32)), (frames, vertices, 3)"
+        )
     return values
 
 
@@ -39,7 +42,8 @@ def open_vertices(path: Path, num_vertices: int) -> NDArray[Any]:
     values = open_array(path)
     if values.shape[1:] not in ((3 * num_vertices,), (num_vertices, 3)) or not len(values):
         raise ThunderError(
-            f"{path}: wanted (frames, {3 * num_vertices}) or (frames, {num_vertices}, 3), found {values.shape}"
+            f"{path}: wanted (frames, {3 * num_vertices}) or (frames, {num_vertices}, 3), found {values.shape}; "
+            f"export motion and face at rest from one mesh, at least one frame"
         )
     return values.reshape(len(values), num_vertices, 3)
 
@@ -50,7 +54,8 @@ def frames_of_file(path: Path, num_vertices: int, scale: float = 1.0) -> Frames:
     Raises:
         ThunderError: see `open_vertices`.
     """
-    return Frames(partial(_read_frames, path, num_vertices, scale), len(open_vertices(path, num_vertices)))
+    vertices = open_vertices(path, num_vertices)
+    return Frames(partial(_read_frames, path, num_vertices, scale), len(vertices), vertices[0].nbytes)
 
 
 def _read_frames(path: Path, num_vertices: int, scale: float, which: slice) -> NDArray[np.float32]:
@@ -79,16 +84,20 @@ def read_templates(path: Path, num_vertices: int | None = None) -> dict[str, NDA
     """
     content = load_pickle(path)
     if not isinstance(content, dict) or not content:
-        raise ThunderError(f"{path}: wanted subject -> template, found {type(content).__name__}")
+        raise ThunderError(
+            f"{path}: wanted a dictionary, subject -> template, found {type(content).__name__}; "
+            f"take the file that belongs to this corpus"
+        )
     templates = {str(subject): np.asarray(value) for subject, value in content.items()}
     wanted = num_vertices or len(np.atleast_1d(next(iter(templates.values()))))
     for subject, template in templates.items():
         if template.shape != (wanted, 3) or not np.issubdtype(template.dtype, np.floating):
             raise ThunderError(
-                f"{path}: template of {subject} wanted ({wanted}, 3), found {template.shape} {template.dtype}"
+                f"{path}: template of {subject} wanted ({wanted}, 3) floating-point, found {template.shape} {template.dtype}; "
+                f"take the file that belongs to this corpus"
             )
         if not np.isfinite(template).all():
-            raise ThunderError(f"{path}: NaN or infinity in the template of {subject}")
+            raise ThunderError(f"{path}: NaN or infinity in the template of {subject}; copy the file again")
     return {subject: template.astype(np.float32) for subject, template in templates.items()}
 
 

@@ -66,7 +66,7 @@ def read_vocaset(folder: Path, lips_path: Path | None = None) -> Corpus:
     """
     check_files(folder, _RAW_FILES, "they are the download of VOCASET (voca.is.tue.mpg.de)")
     vertices_path = folder / "data_verts.npy"
-    num_rows, num_vertices = _shape_of_rows(vertices_path)
+    num_rows, num_vertices, bytes_a_row = _size_of_rows(vertices_path)
     rows_of = _nested(folder / "subj_seq_to_idx.pkl", "subject -> sequence -> frame -> row")
     audio_of = _nested(folder / "raw_audio_fixed.pkl", "subject -> sequence -> {sample_rate, audio}")
     templates = read_templates(folder / "templates.pkl", num_vertices)
@@ -87,7 +87,7 @@ def read_vocaset(folder: Path, lips_path: Path | None = None) -> Corpus:
                 Failure(name, f"{folder / 'subj_seq_to_idx.pkl'} wanted rows of data_verts.npy, 0 to {num_rows - 1}")
             )
         else:
-            frames = Frames(partial(_frames_of_rows, vertices_path, rows), len(rows))
+            frames = Frames(partial(_frames_of_rows, vertices_path, rows), len(rows), bytes_a_row)
             read = partial(_read_raw, name, frames, audio, texts.get((subject, sequence), ""))
             recordings.append(Recording(name, subject, split, read, frames))
     return _corpus("vocaset", folder, lips_path, templates, recordings, problems, mute)
@@ -215,11 +215,12 @@ def _read_texts(folder: Path) -> dict[tuple[str, str], str]:
     return texts
 
 
-def _shape_of_rows(path: Path) -> tuple[int, int]:
-    shape = open_array(path).shape
-    if len(shape) != 3 or shape[2] != 3:
-        raise ThunderError(f"{path}: wanted (frames, vertices, 3), found {shape}")
-    return shape[0], shape[1]
+def _size_of_rows(path: Path) -> tuple[int, int, int]:
+    """Rows, vertices in each, and bytes of each."""
+    rows = open_array(path)
+    if rows.ndim != 3 or rows.shape[2] != 3 or not rows.size:
+        raise ThunderError(f"{path}: wanted (frames, vertices, 3), found {rows.shape}; copy the download again")
+    return len(rows), rows.shape[1], rows[0].nbytes
 
 
 def _frame_rows(frames: Any) -> NDArray[np.int64] | None:

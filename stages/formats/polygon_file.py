@@ -70,7 +70,7 @@ def read_ply(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
             elif element.name == "face":
                 triangles = _fans(_named(columns, *_CORNERS))
     except (ValueError, OverflowError) as error:
-        raise ThunderError(f"{path}: not a .ply that can be read ({error}); export the mesh again") from error
+        raise ThunderError(f"{path}: not a mesh that can be read ({error}); export the mesh again") from error
     return vertices, triangles
 
 

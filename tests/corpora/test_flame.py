@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
+from typer.testing import CliRunner
 
 from stages.artifacts.clips import open_clips
 from stages.corpora.corpus import Corpus
@@ -23,6 +24,7 @@ from tests.corpora.written_flame import (
     write_masks,
 )
 from tests.heads.test_flame import reference
+from thunder_cli.app import app
 
 T = 30
 EXPRESSION = np.random.default_rng(1).normal(0, 0.5, (T, 50)).astype("f4")
@@ -328,12 +330,25 @@ def test_preprocess_writes_a_dataset_that_plays_like_the_reference(tmp_path: Pat
 
 
 def test_the_lag_of_the_jaw_behind_the_sound_is_measured(tmp_path: Path, flame: Path) -> None:
-    time = np.arange(75)[:, None] / 25 - 0.08
+    time = np.arange(200)[:, None] / 25 - 0.08
     opening = 0.15 - 0.15 * np.cos(2 * np.pi * 4 * time)  # the loudness of `small_waveform`, 80 ms late
     jaw = np.pad(opening, ((0, 0), (0, 2))).astype("f4")
-    write_coefficients(tmp_path / "c" / "a", {"exp": np.zeros((75, 50)), "jaw": jaw}, 3.0)
+    write_coefficients(tmp_path / "c" / "a", {"exp": np.zeros((200, 50)), "jaw": jaw}, 8.0)
     summary = preprocess(tmp_path / "c", tmp_path / "dataset.h5", flame=flame, fps=25, jobs=1)
     assert summary.lag_ms == pytest.approx(80, abs=20)
+
+
+def test_a_lag_that_is_not_clear_is_none(tmp_path: Path, flame: Path) -> None:
+    write_flame_corpus(tmp_path / "c")
+    summary = preprocess(tmp_path / "c", tmp_path / "dataset.h5", flame=flame, jobs=1)
+    assert summary.lag_ms is None
+    assert summary.lag_correlation is not None
+    assert summary.lag_clear_from is not None
+    assert summary.lag_correlation < summary.lag_clear_from
+    result = CliRunner().invoke(
+        app, ["preprocess", str(tmp_path / "c"), "--flame", str(flame), "-o", str(tmp_path / "again.h5")]
+    )
+    assert "cannot be measured: lip opening and loudness correlate by" in result.stdout
 
 
 def test_a_corpus_without_one_good_clip_writes_nothing(tmp_path: Path, flame: Path) -> None:

@@ -25,7 +25,28 @@ def test_a_known_lag_is_found(late_ms: int, fps: float) -> None:
     peak = lag.peak()
     assert peak is not None
     assert peak[0] == pytest.approx(late_ms, abs=12)
-    assert peak[1] > 0.5
+    assert peak[1] > max(0.5, lag.clear_from())
+
+
+def test_unrelated_sound_and_lips_have_no_clear_lag() -> None:
+    clear = 0
+    for seed in range(20):
+        lag = LagEstimate()
+        for clip in range(4):
+            waveform, _ = speech(5.0, 100 * seed + clip)
+            _, other = speech(5.0, 100 * seed + clip + 50)
+            lag.add(waveform, other[::40].astype("f4"), 25.0)
+        peak = lag.peak()
+        assert peak is not None
+        clear += peak[1] >= lag.clear_from()
+    assert clear <= 1
+
+
+def test_more_speech_tells_smaller_correlations_from_chance() -> None:
+    assert LagEstimate().clear_from() == 1.0
+    assert LagEstimate(weight=100 * 3.0).clear_from() == 1.0
+    assert LagEstimate(weight=100 * 25.0).clear_from() == pytest.approx(0.4)
+    assert LagEstimate(weight=100 * 3600.0).clear_from() == pytest.approx(0.2)
 
 
 def test_nothing_to_say() -> None:

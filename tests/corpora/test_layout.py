@@ -48,6 +48,15 @@ def test_an_unknown_folder_says_what_was_found_and_what_is_wanted(tmp_path: Path
         recognise(tmp_path / "a.wav")
 
 
+def test_a_flame_file_for_another_layout_is_refused(tmp_path: Path) -> None:
+    write_meshes(tmp_path / "meshes")
+    with pytest.raises(ThunderError, match=r"--flame .*found layout meshes; leave it out"):
+        open_corpus(tmp_path / "meshes", flame_path=tmp_path / "flame.pkl")
+    (tmp_path / "unknown").mkdir()
+    with pytest.raises(ThunderError, match=r"flame\.pkl: .*FLAME"):
+        open_corpus(tmp_path / "unknown", flame_path=tmp_path / "flame.pkl")
+
+
 def test_the_layout_can_be_named(tmp_path: Path) -> None:
     write_recording(tmp_path / "ann", "a")
     assert len(open_corpus(tmp_path, "arkit", head=small_head()).recordings) == 1

@@ -84,12 +84,20 @@ def preprocess(
             unit, digits = ("mm", 3) if summary.units == "m" else ("units", 6)
             for region, (mean, largest) in summary.reconstruction_mm.items():
                 result[f"{region} error"] = f"{mean:.{digits}f} {unit} mean, {largest:.{digits}f} {unit} at most"
-        if summary.lag_ms is not None and summary.lag_correlation is not None:
+        if summary.lag_ms is not None:
             late = f"lips {abs(summary.lag_ms):.0f} ms {'after' if summary.lag_ms > 0 else 'before'} the sound"
-            found = f"{late}, by correlation of lip opening with loudness ({summary.lag_correlation:.2f})"
-            result["lag"] = found if summary.lag_correlation > 0.1 else "not clear: lips hardly open with loudness"
-        frames, megabytes = summary.num_frames / summary.seconds, summary.megabytes / summary.seconds
-        result["speed"] = f"{frames:.0f} frames/s, {megabytes:.1f} MB/s written, in {summary.seconds:.1f} s"
+            result["lag"] = f"{late}, by correlation of lip opening with loudness ({summary.lag_correlation:.2f})"
+        elif summary.lag_correlation is not None:
+            result["lag"] = (
+                f"cannot be measured: lip opening and loudness correlate by {summary.lag_correlation:.2f}, and unrelated ones "
+                f"of this length may by {summary.lag_clear_from:.2f}"
+            )
+        speed = [f"{summary.num_frames / summary.seconds:.0f} frames/s"]
+        if summary.megabytes_read:
+            speed.append(f"{summary.megabytes_read / summary.seconds:.1f} MB/s of vertices read")
+        if not summary.num_resumed:
+            speed.append(f"{summary.megabytes / summary.seconds:.1f} MB/s written")
+        result["speed"] = f"{', '.join(speed)}, in {summary.seconds:.1f} s"
         if summary.num_resumed:
             result["resumed"] = f"{summary.num_resumed} clips were finished already"
         console.print_result(result)
