@@ -11,7 +11,7 @@ from torch import Tensor
 from stages.artifacts.clips import ClipFile
 from stages.audio.log_mel import MEL_RATE_HZ, speech_log_mel
 from stages.audio.speech_units import UNIT_RATE_HZ, assign_units
-from stages.metrics.phone_confusions import phones_at
+from stages.metrics.phone_confusions import is_sound, phones_at
 from stages.metrics.reconstruction import sounding
 from stages.runtime.progress import Progress, silent
 
@@ -25,7 +25,8 @@ class JudgedClip:
         waveform: (S,) i16, all of it.
         log_mel: (L, 80), even L.
         features: (L / 2, C), what units are clusters of; normalised over the whole recording.
-        sounding: (L / 2,) bool, False in silence.
+        sounding: (L / 2,) bool, False in silence: where the phones say so, or else, without phones, by loudness, which
+            takes a noisy pause for a sound.
         phones: (L / 2,) index in the phone table at every frame.
     """
 
@@ -80,6 +81,7 @@ def read_judged_clips(
             mel = speech_log_mel(waveform)
             length = min(len(mel), round(clip.num_frames / clip.fps * MEL_RATE_HZ)) // 2 * 2
             if length > 0:
+                phones = phones_at(clip.phones, length // 2, UNIT_RATE_HZ)
                 clips.append(
                     JudgedClip(
                         id=clip_id,
@@ -90,8 +92,8 @@ def read_judged_clips(
                         waveform=waveform,
                         log_mel=mel[:length],
                         features=features_of(waveform, mel)[: length // 2].cpu(),
-                        sounding=sounding(mel[:length]),
-                        phones=phones_at(clip.phones, length // 2, UNIT_RATE_HZ),
+                        sounding=torch.from_numpy(is_sound(phones)) if clip.phones else sounding(mel[:length]),
+                        phones=phones,
                     )
                 )
             advance()

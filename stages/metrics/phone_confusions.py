@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.artifacts.clips import Phone
-from stages.metrics.visemes import PHONES, viseme_of, without_stress
+from stages.metrics.visemes import PHONES, SILENCE, viseme_of, without_stress
 
 _INDEX = {phone: k for k, phone in enumerate(PHONES)}
 # A frame between phones, or in one that the table lacks, is counted nowhere.
@@ -27,6 +27,11 @@ def phones_at(phones: Sequence[Phone], num_frames: int, rate_hz: float) -> NDArr
         inside = (at >= 0) & (times < ends[at.clip(0)])
         found[inside] = labels[at[inside]]
     return found
+
+
+def is_sound(phones: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the phones (n,) of `phones_at` are known and no silence."""
+    return (phones != UNKNOWN) & (phones != _INDEX[SILENCE])
 
 
 def count_confusions(true: NDArray[np.int64], heard: NDArray[np.int64]) -> NDArray[np.int64]:

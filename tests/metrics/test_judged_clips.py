@@ -28,6 +28,7 @@ def test_speech_is_cut_to_the_motion_and_phones_stand_at_its_frames(tmp_path: Pa
     assert clip.features.shape == (60, 26)
     assert clip.sounding.shape == clip.phones.shape == clip.units(torch.zeros(4, 26)).shape == (60,)
     assert len(np.unique(clip.phones)) == 3
+    assert torch.nonzero(clip.sounding).flatten().tolist() == list(range(12, 48))  # SIL to 0.24 s, and from 0.96 s
     assert len(cut.log_mel) == 50
     assert cut.motion.shape == (30, 55)
 
