@@ -32,7 +32,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
         thunder("export", "--format", "arkit", "-o", "curves")
         thunder("export", "--format", "npy", "-o", "vertices", "--takes", "1")
         thunder("evaluate")
-        thunder("speak", *("--clip", first_clip(folder)))
+        thunder("train-vocoder", "--preset", "tiny", "--steps", "6")
+        thunder("speak", "--film", "--size", "64", *("--clip", first_clip(folder)))
     return folder
 
 
