@@ -114,6 +114,10 @@ def sample(
     chosen_device = resolve_device(device)
     denoiser, record = load_motion_denoiser(model_path, chosen_device)
     _check_takes(config)
+    if denoiser.config.regression and (config.rerank is not None or config.audio_guidance > 0):
+        raise ThunderError(
+            f"{model_path}: made by --regression, it leaves nothing to choose or lead; leave out --rerank and --audio-guidance"
+        )
     options = sampling_options(config, denoiser, model_path)
     head = build_head(record).to(chosen_device)
     judge = None

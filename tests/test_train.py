@@ -82,6 +82,22 @@ def test_a_listener_is_one_flag_away_and_changes_what_is_learned() -> None:
         assert set(read_json_attribute(file, "inputs")) == {"dataset", "m2s"}
 
 
+def test_the_deterministic_twin_gives_one_take_however_many_are_asked_for() -> None:
+    assert run("train-m2s", *QUICK)[0] == 0
+    assert run("train-diffusion", *QUICK, "--regression", "--m2s", "m2s.h5", "--m2s-schedule", "late")[0] == 0
+    assert read_checkpoint(Path("diffusion.h5"), "thunder.diffusion").config["regression"] is True
+    listen = ("--split", "test", "--m2s", "m2s.h5", "--device", "cpu")
+    assert run("sample", *listen, "--n", "2")[0] == 0
+    with open_clips(Path("samples.h5"), "thunder.samples") as file:
+        motion = file.read(next(iter(file))).motion
+    assert np.array_equal(motion[0], motion[1])
+    for choosing in (("--rerank", "m2s"), ("--audio-guidance", "0.1")):
+        code, _, stderr = run("sample", *listen, *choosing, "--force")
+        assert code == 1
+        assert "diffusion.h5: made by --regression, it leaves nothing to choose or lead" in stderr
+    assert "'sometimes'" in run("train-diffusion", *QUICK, "--m2s-schedule", "sometimes", "--force")[2]
+
+
 @pytest.mark.parametrize(("command", "name", "schema"), COMMANDS)
 def test_no_validation_clips_are_no_obstacle(command: str, name: str, schema: str) -> None:
     small_dataset(Path("dataset.h5"), splits=("train", "train"), num_frames=50)

@@ -128,3 +128,14 @@ def test_work_grows_with_length_alone_and_is_reported(recorder: Recorder) -> Non
 
 def test_no_speech_at_all_still_moves(denoiser: MotionDenoiser) -> None:
     assert torch.isfinite(sample_long_motion(denoiser, torch.zeros(0, 80), 5, [0], OPTIONS)).all()
+
+
+def test_the_deterministic_twin_answers_at_once_and_always_the_same(denoiser: MotionDenoiser) -> None:
+    model = Recorder(denoiser_of(regression=True).config)
+    model.load_state_dict(denoiser.state_dict())
+    model.seen = []
+    motion = sample_long_motion(model.eval(), MEL, 2 * WINDOW, [0, 1], OPTIONS)
+    assert len(model.seen) == 2  # a window each
+    assert all((x_t == 0).all() for x_t, _ in model.seen)
+    assert torch.equal(motion[0], motion[1])
+    torch.testing.assert_close(motion, sample_long_motion(model, MEL, 2 * WINDOW, [7, 8], OPTIONS))

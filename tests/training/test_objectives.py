@@ -1,7 +1,7 @@
 """Both objectives: they learn a tiny batch, count what they should, and leave the judge as it is."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -11,7 +11,14 @@ from stages.losses.audio_consistency import audio_consistency
 from stages.models.mesh_to_speech import MeshToSpeech, MeshToSpeechConfig, visible_size
 from stages.models.motion_denoiser import MotionDenoiser
 from stages.training import diffusion_objective
-from stages.training.diffusion_objective import DiffusionObjective, DiffusionWeights, Dropout, Scales
+from stages.training.diffusion_objective import (
+    DiffusionObjective,
+    DiffusionWeights,
+    Dropout,
+    ListeningSchedule,
+    Scales,
+    listening_share,
+)
 from stages.training.face_augmentation import FaceAugmentation
 from stages.training.m2s_objective import M2SObjective, M2SWeights
 from stages.training.windows import WindowBatch, WindowShape, draw_windows
@@ -21,6 +28,7 @@ from tests.training.clips import NUM_FEATURES, telling_clip
 
 HEAD = build_head(small_head())
 BATCH = 4
+GEOMETRY = ("coefficients", "vertices", "lips", "closure", "velocity", "smoothness")
 ALL_TOLD = Dropout(0.0, 0.0, 0.0)
 
 
@@ -108,12 +116,55 @@ def test_listening_adds_its_weighted_share_where_speech_was_told() -> None:
     torch.testing.assert_close(asked, mute)
 
 
+def test_schedules_of_listening() -> None:
+    alpha_bar = torch.tensor([1.0, 0.9, 0.75, 0.5, 0.1, 0.0])
+    expected = {
+        "alpha": [1, 0.9, 0.75, 0.5, 0.1, 0],
+        "snr": [1, 1, 0.6, 0.2, 1 / 45, 0],  # 0.75 is three times the noise, of five
+        "constant": [1, 1, 1, 1, 1, 1],
+        "late": [1, 1, 1, 1, 0, 0],
+    }
+    assert set(expected) == set(get_args(ListeningSchedule))
+    for schedule, shares in expected.items():
+        found = listening_share(alpha_bar, schedule)  # type: ignore[arg-type]
+        torch.testing.assert_close(found, torch.tensor(shares, dtype=torch.float), msg=schedule)
+
+
+def test_the_schedule_weighs_what_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = batch_for(objective_of())
+    plain = terms_of(objective_of().eval(), batch)["loss"]
+    constant = objective_of(judge=judge_of(), schedule="constant").eval()
+    terms = terms_of(constant, batch)
+    heard = terms["audio_mel"] + terms["audio_units"]
+    torch.testing.assert_close(terms["loss"] - plain, constant.weights.audio_consistency * heard, atol=1e-4, rtol=1e-3)
+    monkeypatch.setattr(diffusion_objective, "listening_share", lambda alpha_bar, _: 0 * alpha_bar)
+    torch.testing.assert_close(terms_of(objective_of(judge=judge_of()).eval(), batch)["loss"], plain)
+
+
+def test_the_deterministic_twin_is_told_nothing_of_the_truth_and_asked_to_speak_in_full() -> None:
+    objective = objective_of(judge=judge_of())
+    config = objective.denoiser.config.model_copy(update={"regression": True})
+    objective.denoiser.config = config
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    objective.denoiser.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[:2]))
+    batch = batch_for(objective)
+    terms = terms_of(objective.eval(), batch)
+    x_t, timestep = seen[0]
+    assert (x_t == 0).all()
+    assert timestep.tolist() == [config.num_timesteps] * BATCH
+    assert torch.equal(terms["loss"], terms_of(objective, batch, seed=1)["loss"])  # no dice
+    weights = objective.weights
+    geometry = sum(getattr(weights, name) * terms[name] for name in GEOMETRY)
+    expected = geometry + weights.audio_consistency * (terms["audio_mel"] + terms["audio_units"])
+    torch.testing.assert_close(terms["loss"], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_the_judge_hears_the_estimate_in_its_own_unit_beside_its_own_speech(monkeypatch: pytest.MonkeyPatch) -> None:
     objective = objective_of(judge=judge_of()).eval()
     batch = batch_for(objective)
     truth = batch.motion[:, 4:]
     monkeypatch.setattr(MotionDenoiser, "forward", lambda self, *_: self.normalise(truth))
-    heard = {}
+    heard: dict[str, Any] = {}
 
     def listen(judge: MeshToSpeech, head: object, motion: torch.Tensor, fps: float, **speech: Any) -> Any:
         heard.update(motion=motion, **speech)
