@@ -24,6 +24,7 @@ from stages.runtime.atomic_file import whole_or_none
 from stages.runtime.errors import ThunderError
 
 EYE_ANGLES = ("leftEyeYaw", "leftEyePitch", "leftEyeRoll", "rightEyeYaw", "rightEyePitch", "rightEyeRoll")
+_FEATURES = (*ARKIT_FEATURES, *EYE_ANGLES)
 # Rotation of an eyeball at eyeLook = 1, radians: about the most an eye turns without the head following.
 EYE_YAW_RANGE = math.radians(35)
 EYE_PITCH_RANGE = math.radians(30)
@@ -75,20 +76,37 @@ def write_live_link_face(path: Path, motion: NDArray[np.float32], fps: float) ->
     if not np.isfinite(motion).all():
         frame = int(np.flatnonzero(~np.isfinite(motion).all(axis=1))[0])
         raise ThunderError(f"{path}: motion of frame {frame} is not finite; nothing was written")
-    columns = [capitalised(name) for name in (*ARKIT_FEATURES, *EYE_ANGLES)]
-    values = np.concatenate([motion, eye_angles(motion)], axis=1)
-    row = f"%s,{len(columns)}," + ",".join(["%.9g"] * len(columns)) + "\n"
-    lines = [row % (stamp, *frame) for stamp, frame in zip(_timecodes(len(motion), fps), values.tolist(), strict=True)]
-    header = ",".join(["Timecode", "BlendShapeCount", *columns]) + "\n"
-    with whole_or_none(path) as partial:
-        partial.write_text(header + "".join(lines), encoding="ascii", newline="\n")
-
-
-def _timecodes(num_frames: int, fps: float) -> list[str]:
     base = max(1, round(fps))
-    first = 0 if num_frames > base else base - 1
+    first_frame = 0 if len(motion) > base else base - 1
+    with whole_or_none(path) as partial:
+        partial.write_text(header() + rows(motion, fps, 0, first_frame), encoding="ascii", newline="\n")
+
+
+def header() -> str:
+    """The first line of a file."""
+    return ",".join(["Timecode", "BlendShapeCount", *(capitalised(name) for name in _FEATURES)]) + "\n"
+
+
+def rows(motion: NDArray[np.float32], fps: float, first: int, first_frame: int) -> str:
+    """The lines of some frames of a file.
+
+    Args:
+        motion: (t, 55), columns as in `ARKIT_FEATURES`.
+        fps: frames per second.
+        first: number of the first of these frames, counted from 0.
+        first_frame: frame of second 0 that frame 0 is stamped with. Where the length is not known yet, the last one of the
+            second: a reader finds the rate then, however short the file becomes.
+    """
+    values = np.concatenate([motion, eye_angles(motion)], axis=1)
+    row = f"%s,{len(_FEATURES)}," + ",".join(["%.9g"] * len(_FEATURES)) + "\n"
+    stamps = _timecodes(first, len(motion), fps, first_frame)
+    return "".join(row % (stamp, *frame) for stamp, frame in zip(stamps, values.tolist(), strict=True))
+
+
+def _timecodes(first: int, num_frames: int, fps: float, first_frame: int) -> list[str]:
+    base = max(1, round(fps))
     # Thousandths of a timecode frame, in whole numbers: no rounding can carry a frame past its second.
-    ticks = np.round(np.arange(num_frames) * (1000 * base / fps)).astype(np.int64) + 1000 * first
+    ticks = np.round(np.arange(first, first + num_frames) * (1000 * base / fps)).astype(np.int64) + 1000 * first_frame
     seconds, ticks = np.divmod(ticks, 1000 * base)
     return [
         f"{s // 3600 % 24:02d}:{s // 60 % 60:02d}:{s % 60:02d}:{k // 1000:02d}.{k % 1000:03d}"

@@ -1,7 +1,9 @@
-"""`thunder sample`: N takes of animation for every speech."""
+"""`thunder sample`: N takes of animation for every speech, or one of speech that is still being said."""
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,7 +12,10 @@ from thunder_cli.options import ConfigFile, Device, Force, Hubert, Json, Output,
 
 
 def sample(
-    inputs: Annotated[list[Path] | None, typer.Argument(help="Sound files, or folders of them.")] = None,
+    ctx: typer.Context,
+    inputs: Annotated[
+        list[Path] | None, typer.Argument(help="Sound files, or folders of them; - reads PCM from standard input.")
+    ] = None,
     *,
     n: Annotated[int | None, typer.Option("--n", "-n", help="Takes of each input.  [default: 5]")] = None,
     output: Output = Path("samples.h5"),
@@ -49,6 +54,19 @@ def sample(
     draws: Annotated[
         int | None, typer.Option("--draws", help="How many times as many --rerank draws.  [default: 3]")
     ] = None,
+    rate: Annotated[
+        int | None, typer.Option("--rate", help="Of the PCM that - reads, 16-bit mono, in Hz.  [default: 16000]")
+    ] = None,
+    live: Annotated[
+        str | None, typer.Option("--live", help="HOST:PORT that gets Live Link Face packets, with -.")
+    ] = None,
+    look_ahead: Annotated[
+        float | None, typer.Option("--look-ahead", help="Seconds of speech that - waits for.  [default: 0.4]")
+    ] = None,
+    hop: Annotated[int | None, typer.Option("--hop", help="Frames that - makes at a time.  [default: 5]")] = None,
+    loudness: Annotated[
+        float | None, typer.Option("--loudness", help="Level of the speech of -, dBFS; found out if not given.")
+    ] = None,
     seed: Seed = 0,
     device: Device = "auto",
     config: ConfigFile = None,
@@ -58,8 +76,44 @@ def sample(
 ) -> None:
     """Animates speech: N takes of every sound file, folder, or clip of a dataset.
 
+    With - it animates 16-bit mono PCM from standard input while it comes, one take, as Live Link Face CSV on standard
+    output, in a file by -o, or as packets by --live.
+
     Example: `thunder sample speech.wav --n 5`
+
+    Example: `arecord -t raw -f S16_LE -r 16000 | thunder sample - --live 127.0.0.1:11111`
     """
+    streamed = {
+        "rate_hz": rate,
+        "look_ahead_s": look_ahead,
+        "hop": hop,
+        "loudness_dbfs": loudness,
+    }
+    motion = {
+        "steps": steps,
+        "sampler": sampler,
+        "guidance": guidance,
+        "emotion": emotion,
+        "intensity": intensity,
+        "keyframes": keyframes,
+        "subject": subject,
+    }
+    if inputs == [Path("-")]:
+        for name, value in {
+            "--split": split, "--m2s": m2s, "--hubert": hubert, "--audio-guidance": audio_guidance, "--rerank": rerank,
+            "--draws": draws,
+        }.items():  # fmt: skip
+            if value is not None:
+                raise typer.BadParameter("needs the whole speech; name a file instead of -", param_hint=name)
+        if n not in (None, 1):
+            raise typer.BadParameter(f"a stream has one take, found {n}; name a file instead of -", param_hint="--n")
+        chosen = output if _is_given(ctx, "output") else None
+        _stream(chosen, motion | streamed, live, model, seed, device, config, force=force, quiet=quiet, json=json)
+        return
+    if live is not None or any(value is not None for value in streamed.values()):
+        raise typer.BadParameter("--rate, --live, --look-ahead, --hop and --loudness go with - alone")
+    if Path("-") in (inputs or []):
+        raise typer.BadParameter("- stands alone: standard input is one speech")
     if not inputs and split is None:
         raise typer.BadParameter("name a sound file or folder, or give --split")
     if hubert is not None and m2s is None:
@@ -70,17 +124,10 @@ def sample(
 
     options = {
         "takes": n,
-        "steps": steps,
-        "sampler": sampler,
-        "guidance": guidance,
         "audio_guidance": audio_guidance,
         "rerank": rerank,
         "draws": draws,
-        "emotion": emotion,
-        "intensity": intensity,
-        "keyframes": keyframes,
-        "subject": subject,
-    }
+    } | motion
     # A wrong path is what a user mends first, before a model is looked for.
     files = find_sounds(inputs or [])
     resolved = SampleConfig.resolve(file=config, options=options)
@@ -115,3 +162,74 @@ def sample(
     }
     console.print_result(result, as_json=json)
     console.report_failures(summary.failures, summary.num_clips + len(summary.failures), "inputs")
+
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _stream(
+    output: Path | None,
+    options: dict[str, Any],
+    live: str | None,
+    model: Path | None,
+    seed: int,
+    device: str,
+    config: Path | None,
+    *,
+    force: bool,
+    quiet: bool,
+    json: bool,
+) -> None:
+    """Animates standard input."""
+    if output is not None and output.suffix.lower() != ".csv":
+        raise typer.BadParameter(f"a stream is written as .csv, found {output}", param_hint="--output")
+    rows_on_stdout = output is None and live is None
+    if json and rows_on_stdout:
+        raise typer.BadParameter("standard output has the rows; give -o FILE.csv or --live", param_hint="--json")
+    if sys.stdin.isatty():
+        raise typer.BadParameter("standard input is a terminal; pipe 16-bit little-endian mono PCM into it")
+
+    from stages.sample import find_model
+    from stages.sample_stream import StreamConfig, sample_stream
+
+    resolved = StreamConfig.resolve(file=config, options=options)
+    found_model = find_model(model)
+    if model is None and found_model.parent != Path():
+        console.say(f"no diffusion.h5 here: using the embedded model, {found_model.name}", quiet=quiet)
+    try:
+        summary = sample_stream(
+            sys.stdin.buffer,
+            resolved,
+            model=found_model,
+            csv=sys.stdout if rows_on_stdout else output,
+            live=live,
+            seed=seed,
+            device=device,
+            force=force,
+            say=lambda remark: console.say(remark, quiet=quiet),
+        )
+    except BrokenPipeError:
+        # The reader has seen enough. What Python still holds for it must not fail once more at the end; the status is that
+        # of a program which the system ends for this.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(141) from None
+    result = {
+        "wrote": None if output is None else str(output),
+        "sent_to": live,
+        "model": str(summary.model),
+        "frames": summary.frames,
+        "speech_s": round(summary.seconds_of_speech, 2),
+        "latency_ms": round(1000 * summary.latency_s),
+        "first_motion_ms": round(1000 * summary.first_motion_s),
+        "late_ms": round(1000 * summary.late_s),
+    }
+    if rows_on_stdout:
+        console.say(
+            f"{summary.frames} frames of {summary.seconds_of_speech:.2f} s of speech, at most {result['latency_ms']} ms "
+            f"after it, computing aside",
+            quiet=quiet,
+        )
+    else:
+        console.print_result({name: value for name, value in result.items() if value is not None}, as_json=json)
