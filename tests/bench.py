@@ -22,10 +22,16 @@ from stages.artifacts.clips import SAMPLE_RATE_HZ
 from stages.audio.log_mel import long_log_mel
 from stages.audio.waveform import load_waveform, to_int16, write_wav
 from stages.diffusion.long_motion import SamplingOptions, sample_long_motion
-from stages.heads.head import build_head, embedded_head
-from stages.models.motion_denoiser import load_motion_denoiser
-from stages.runtime.assets import asset_path
+from stages.heads.head import Head, build_head, embedded_head, region_indices
+from stages.models.mesh_to_speech import MeshToSpeech, load_mesh_to_speech
+from stages.models.motion_denoiser import MotionDenoiser, load_motion_denoiser
+from stages.models.reconstruction import reconstruct_mel, to_sound
+from stages.models.vocoder import load_vocoder
+from stages.runtime.assets import asset_path, find_asset
 from stages.sample import SampleConfig, find_model
+from stages.training.clips_in_memory import TrainingClip
+from stages.training.diffusion_objective import DiffusionObjective, DiffusionWeights, Dropout, Scales
+from stages.training.windows import WindowShape, draw_windows
 
 THUNDER = [sys.executable, "-m", "thunder_cli"]
 REPEATS = 3
@@ -53,6 +59,7 @@ def main() -> None:
         for takes in (1, 5):
             timed = _beside_reference(lambda n=takes: _sample(denoiser, waveform, n))
             report(f"sampling alone, 10 s, {takes} takes", *timed, times_real_time=10 / timed[0])
+        _report_mesh_to_speech(report, denoiser)
         head, motion = build_head(embedded_head()), torch.rand(250, 55)
         timed = _beside_reference(lambda: head.vertices(motion))
         report("head, 250 frames to vertices", *timed, frames_per_s=250 / timed[0])
@@ -92,6 +99,53 @@ def _sample(denoiser: torch.nn.Module, waveform: torch.Tensor, takes: int) -> No
     frames = round(len(waveform) / SAMPLE_RATE_HZ * denoiser.config.fps)
     options = SamplingOptions(num_steps=SampleConfig().steps, guidance=SampleConfig().guidance)
     sample_long_motion(denoiser, long_log_mel(waveform), frames, list(range(takes)), options)
+
+
+def _report_mesh_to_speech(report: Callable[..., None], denoiser: MotionDenoiser) -> None:
+    """Hearing, speaking, and what listening adds to a training step of the animator."""
+    judge, record = load_mesh_to_speech(asset_path("m2s.h5"))
+    head, motion = build_head(record), 0.3 * torch.rand(1, 250, len(record.features))
+    mel, logits, voice = reconstruct_mel(judge, head, motion, 25.0, torch.zeros(10 * SAMPLE_RATE_HZ, dtype=torch.int16))
+    waveform = torch.zeros(10 * SAMPLE_RATE_HZ, dtype=torch.int16)
+    timed = _beside_reference(lambda: reconstruct_mel(judge, head, motion, 25.0, waveform))
+    report("mesh to speech, 10 s", *timed, times_real_time=10 / timed[0])
+    if (path := find_asset("vocoder.h5")) is not None:
+        vocoder = load_vocoder(path)
+        timed = _beside_reference(lambda: to_sound(mel, logits.argmax(-1), voice, vocoder))
+        report("vocoder, 10 s", *timed, times_real_time=10 / timed[0])
+    alone, listening = (_training_step(denoiser, head, listener) for listener in (None, judge))
+    without, reference = _beside_reference(alone)
+    report("a step of train-diffusion, batch 16", without, reference)
+    beside, reference = _beside_reference(listening)
+    report("the same with a model listening", beside, reference, added_share=beside / without - 1)
+
+
+def _training_step(denoiser: MotionDenoiser, head: Head, judge: MeshToSpeech | None) -> Callable[[], None]:
+    """One step of the embedded animator's training on noise, in float32."""
+    config, dice = denoiser.config, torch.Generator()
+    clip = TrainingClip(
+        "noise", "ann", "neutral", 0.0, torch.rand(400, config.num_features) / 10, torch.randn(1600, 80),
+        torch.zeros(800, dtype=torch.long),
+    )  # fmt: skip
+    objective = DiffusionObjective(
+        denoiser.requires_grad_(),
+        head,
+        face=torch.arange(400),
+        lips=region_indices(head.record, "lips"),
+        scales=Scales(0.01, 0.01, 0.01, 0.01, torch.ones(config.num_features)),
+        weights=DiffusionWeights(),
+        dropout=Dropout(),
+        context_noise=0.1,
+        judge=judge,
+    ).train()
+    shape = WindowShape(config.window, config.fps, config.context, denoiser.speech_margin)
+    batch = draw_windows([clip], shape, 16, torch.Generator().manual_seed(0))
+    told = torch.zeros(16, dtype=torch.long)
+
+    def step() -> None:
+        objective(batch, told, torch.zeros(16), told, dice.manual_seed(1))["loss"].backward()
+
+    return step
 
 
 def _write_meshes(folder: Path, clips: int = 64, seconds: int = 4) -> Path:
