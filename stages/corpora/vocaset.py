@@ -84,7 +84,10 @@ def read_vocaset(folder: Path, lips_path: Path | None = None) -> Corpus:
             mute.append(name)
         elif rows is None or not len(rows) or rows.min() < 0 or rows.max() >= num_rows:
             problems.append(
-                Failure(name, f"{folder / 'subj_seq_to_idx.pkl'} wanted rows of data_verts.npy, 0 to {num_rows - 1}")
+                Failure(
+                    name,
+                    f"{folder / 'subj_seq_to_idx.pkl'} wanted rows of data_verts.npy, 0 to {num_rows - 1}; copy both again",
+                )
             )
         else:
             frames = Frames(partial(_frames_of_rows, vertices_path, rows), len(rows), bytes_a_row)
@@ -199,7 +202,7 @@ def _gaps(found: set[str], mute: list[str]) -> list[str]:
 def _nested(path: Path, wanted: str) -> dict[str, dict[str, Any]]:
     content = load_pickle(path)
     if not isinstance(content, dict) or not all(isinstance(inner, dict) for inner in content.values()):
-        raise ThunderError(f"{path}: wanted {wanted}, found {type(content).__name__}")
+        raise ThunderError(f"{path}: wanted {wanted}, found {type(content).__name__}; copy the download again")
     return content
 
 
