@@ -88,6 +88,7 @@ def sample(
     split: str | None = None,
     m2s: Path | None = None,
     hubert: Path | None = None,
+    speech_encoder: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     force: bool = False,
@@ -103,6 +104,7 @@ def sample(
         m2s: a mesh-to-speech model that scores every take, and chooses or leads where `config` says so; see
             `find_listener`.
         hubert: the folder that the speech units of `m2s` are made of, where they are.
+        speech_encoder: the folder that the model hears speech by, where it was trained with one.
 
     Raises:
         ThunderError: nothing to animate; no input that could be animated; a model or option that does not fit.
@@ -112,7 +114,7 @@ def sample(
     m2s = find_listener(m2s, config)
     check_output(output, force=force, inputs=[*files, model_path, dataset if split else None, m2s])
     chosen_device = resolve_device(device)
-    denoiser, record = load_motion_denoiser(model_path, chosen_device)
+    denoiser, record = load_motion_denoiser(model_path, chosen_device, speech_encoder=speech_encoder)
     _check_takes(config)
     if denoiser.config.regression and (config.rerank is not None or config.audio_guidance > 0):
         raise ThunderError(
@@ -135,13 +137,14 @@ def sample(
     with write_clips(output, "thunder.samples", record, provenance, force=force) as writer:
         for speech in _read_speeches(files, dataset, split, record, summary, progress):
             samples = torch.from_numpy(speech.waveform).to(chosen_device)
-            mel = speech_log_mel(samples)
+            sound = denoiser.speech_encoder.read(samples)
             num_frames = max(1, int(np.ceil(speech.duration_s * denoiser.config.fps - 1e-6)))
             listener = None
             if judge is not None and config.audio_guidance > 0:
+                mel = speech_log_mel(samples)
                 listener = Listener(judge, head, mel, judge.name_units(samples, mel), config.audio_guidance)
             try:
-                motion = sample_long_motion(denoiser, mel, num_frames, seeds, options, progress, listener=listener)
+                motion = sample_long_motion(denoiser, sound, num_frames, seeds, options, progress, listener=listener)
             except ThunderError as error:
                 raise ThunderError(f"{speech.id}: {error}") from error
             motion = within_range(steady(motion, record, denoiser.config.fps, config.neck_cutoff_hz), record)

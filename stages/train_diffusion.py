@@ -10,14 +10,28 @@ from torch import Tensor
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import open_clips
 from stages.artifacts.files import check_output
+from stages.audio.pretrained import PretrainedSpeech, load_pretrained
 from stages.heads.head import Head, build_head, region_indices
 from stages.losses.geometry import lip_gap
 from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, load_mesh_to_speech
-from stages.models.motion_denoiser import MotionDenoiser, MotionDenoiserConfig, checkpoint_of
+from stages.models.motion_denoiser import (
+    MotionDenoiser,
+    MotionDenoiserConfig,
+    checkpoint_of,
+    load_motion_denoiser,
+)
+from stages.models.speech_encoder import FolderEncoder
 from stages.runtime.devices import resolve_device
+from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
-from stages.training.clips_in_memory import TrainingClip, load_training_clips, motion_statistics, name_units
+from stages.training.clips_in_memory import (
+    TrainingClip,
+    load_training_clips,
+    motion_statistics,
+    name_units,
+    read_sounds,
+)
 from stages.training.diffusion_objective import (
     DiffusionObjective,
     DiffusionWeights,
@@ -46,6 +60,8 @@ class TrainDiffusionConfig(LoopConfig):
     Attributes:
         window, context: frames generated at once, and frames known from the window before.
         context_noise: standard deviation of noise on the context, in the model's scale.
+        encoder_*: sizes of our own speech encoder; `encoder_dim` is also what the features of a folder are brought to.
+        freeze_encoder: leave the speech encoder as it is: a folder's, or that of another model.
         regression: train the deterministic twin, see `MotionDenoiserConfig`.
         weight_*: of the loss terms, see `DiffusionWeights`.
         m2s_schedule: of `weight_m2s` over timesteps, see `listening_share`.
@@ -56,6 +72,7 @@ class TrainDiffusionConfig(LoopConfig):
     window: int = Field(100, ge=4, le=10_000)
     context: int = Field(10, ge=1, le=10_000)
     num_timesteps: int = Field(500, ge=1)
+    freeze_encoder: bool = False
     regression: bool = False
     dim: int = Field(512, ge=1)
     num_layers: int = Field(8, ge=1)
@@ -95,6 +112,9 @@ def train_diffusion(
     *,
     m2s: Path | None = None,
     hubert: Path | None = None,
+    speech_encoder: Path | None = None,
+    speech_encoder_layer: int | None = None,
+    encoder_from: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     force: bool = False,
@@ -106,17 +126,27 @@ def train_diffusion(
     Args:
         m2s: the frozen mesh-to-speech model that listens to the generated motion; None trains without.
         hubert: the folder that the speech units of `m2s` are made of, where they are.
+        speech_encoder: a `transformers` folder of wav2vec 2.0, HuBERT or WavLM to hear speech by; None uses our encoder.
+        speech_encoder_layer: of that folder, from 1.
+        encoder_from: another `thunder.diffusion`, whose speech encoder to begin with; its sizes take the place of the
+            configured ones.
 
     Raises:
         ThunderError: a dataset that cannot be trained on; an M2S model of another head, or without its folder; an output
             that exists; a loss that is not a number.
     """
     state_path = output.with_suffix(".state.h5")
+    _check_encoder(config, speech_encoder, encoder_from)
     if not resume:
-        check_output(output, force=force, inputs=[dataset, m2s])
+        check_output(output, force=force, inputs=[dataset, m2s, encoder_from])
     check_state(state_path, resume=resume, force=force)
     chosen_device = resolve_device(device)
     judge: MeshToSpeech | None = None
+    network_of_folder = None
+    if speech_encoder is not None:
+        network_of_folder = load_pretrained(
+            speech_encoder, layer=speech_encoder_layer, device=chosen_device, option="--speech-encoder"
+        )
     with open_clips(dataset, "thunder.dataset") as file:
         record = file.head
         if m2s is not None:
@@ -126,9 +156,12 @@ def train_diffusion(
         val_clips = load_training_clips(file, "val", progress)[0] if file.ids("val") else []
         if judge is not None:
             name_units(clips + val_clips, file, judge, progress)
-    torch.manual_seed(seed)
+        torch.manual_seed(seed)
+        network = _build_network(config, clips, fps, network_of_folder, encoder_from)
+        encoder = network.speech_encoder
+        if isinstance(encoder, FolderEncoder):
+            read_sounds(clips + val_clips, file, encoder, progress)
     head = build_head(record)
-    network = _build_network(config, clips, fps)
     lips = region_indices(record, "lips")
     face = torch.randperm(len(record.template))[:_NUM_FACE_VERTICES]
     objective = DiffusionObjective(
@@ -152,7 +185,9 @@ def train_diffusion(
         judge=judge,
         schedule=config.m2s_schedule,
     )
-    shape = WindowShape(config.window, fps, config.context, network.speech_margin)
+    shape = WindowShape(
+        config.window, fps, config.context, network.speech_margin, sound_hz=encoder.rate_hz, silence=encoder.silence
+    )
     emotion, intensity, subject = _conditions_of(clips, network.config)
 
     def draw(generator: torch.Generator) -> tuple[WindowBatch, list[Tensor], torch.Generator]:
@@ -191,24 +226,57 @@ def train_diffusion(
         progress=progress,
     )
     averaged = {name.removeprefix("denoiser."): value for name, value in trained.weights.items()}
-    provenance = Provenance(seed, config.model_dump(), hash_inputs(dataset=dataset, m2s=m2s))
+    hashes = hash_inputs(dataset=dataset, m2s=m2s, encoder_from=encoder_from)
+    if network_of_folder is not None:
+        hashes["speech_encoder"] = network_of_folder.identity
+    provenance = Provenance(seed, config.model_dump(), hashes)
     write_checkpoint(
         output, "thunder.diffusion", checkpoint_of(network, averaged, record, trained.curves), provenance, force=True
     )
     return summarise(trained, output, network, config)
 
 
-def _build_network(config: TrainDiffusionConfig, clips: list[TrainingClip], fps: float) -> MotionDenoiser:
+def _check_encoder(config: TrainDiffusionConfig, speech_encoder: Path | None, encoder_from: Path | None) -> None:
+    if config.freeze_encoder and speech_encoder is None and encoder_from is None:
+        raise ThunderError(
+            "--freeze-encoder wants an encoder that has learned; give --speech-encoder or --encoder-from"
+        )
+    if speech_encoder is not None and encoder_from is not None:
+        raise ThunderError("--speech-encoder and --encoder-from both say what hears the speech; give one of them")
+
+
+def _build_network(
+    config: TrainDiffusionConfig,
+    clips: list[TrainingClip],
+    fps: float,
+    network_of_folder: PretrainedSpeech | None,
+    encoder_from: Path | None,
+) -> MotionDenoiser:
     """The denoiser for these clips, knowing their emotions and subjects and normalising by their statistics."""
+    values = config.model_dump(include=set(MotionDenoiserConfig.model_fields))
+    source = None
+    if encoder_from is not None:
+        source = load_motion_denoiser(encoder_from)[0]
+        values |= source.config.model_dump(include={"encoder_dim", "encoder_layers", "encoder_kernel"})
+    if network_of_folder is not None:
+        values |= {
+            "speech_encoder": network_of_folder.kind,
+            "folder_layer": network_of_folder.layer,
+            "folder_sha256": network_of_folder.identity,
+        }
     network = MotionDenoiser(
         MotionDenoiserConfig(
             num_features=clips[0].motion.shape[1],
             fps=fps,
             emotions=tuple(sorted({clip.emotion for clip in clips})),
             subjects=tuple(sorted({clip.subject for clip in clips})),
-            **config.model_dump(include=set(MotionDenoiserConfig.model_fields)),
-        )
+            **values,
+        ),
+        network_of_folder,
     )
+    if source is not None:
+        network.speech_encoder.load_state_dict(source.speech_encoder.state_dict())
+        network.speech_encoder.requires_grad_(not config.freeze_encoder)
     mean, scale = motion_statistics(clips, smallest_scale=_SMALLEST_SCALE)
     network.motion_mean.copy_(mean)
     network.motion_scale.copy_(scale)

@@ -85,21 +85,34 @@ def loudness_gain(waveform: Tensor) -> Tensor:
     return (0.1 / level.clamp_min(1e-9)).clamp_max(100.0)
 
 
-def cut_mel(mel: Tensor, start: int, length: int) -> Tensor:
+def cut_mel(mel: Tensor, start: int, length: int, silence: float = LOG_FLOOR) -> Tensor:
     """mel[start : start + length] of (L, 80), with silence before the first frame and after the last."""
     piece = mel[max(start, 0) : max(start + length, 0)]
     before = min(max(-start, 0), length)
-    return torch.nn.functional.pad(piece, (0, 0, before, length - before - len(piece)), value=LOG_FLOOR)
+    return torch.nn.functional.pad(piece, (0, 0, before, length - before - len(piece)), value=silence)
 
 
-def mel_around(mel: Tensor, first_frame: int, num_frames: int, fps: float, margin: int) -> tuple[Tensor, float]:
+def mel_around(
+    mel: Tensor,
+    first_frame: int,
+    num_frames: int,
+    fps: float,
+    margin: int,
+    *,
+    rate_hz: int = MEL_RATE_HZ,
+    silence: float = LOG_FLOOR,
+) -> tuple[Tensor, float]:
     """The mel frames that an encoder needs for a stretch of motion frames, out of those (L, 80) of the whole recording.
+
+    Args:
+        mel: or what else an encoder reads of a recording, at `rate_hz`, 100 or 50, and with `silence` beyond its ends.
 
     Returns:
         (L', 80), and the time of the first motion frame in it, in seconds; see `mel_stretch`, whose the other arguments are.
     """
     start, length, first_frame_s = mel_stretch(first_frame, num_frames, fps, margin)
-    return cut_mel(mel, start, length), first_frame_s
+    share = MEL_RATE_HZ // rate_hz  # start and length are even
+    return cut_mel(mel, start // share, length // share, silence), first_frame_s
 
 
 def mel_stretch(first_frame: int, num_frames: int, fps: float, margin: int) -> tuple[int, int, float]:

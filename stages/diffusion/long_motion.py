@@ -57,7 +57,7 @@ class Pass:
 @torch.no_grad()
 def sample_long_motion(
     denoiser: MotionDenoiser,
-    log_mel: Tensor,
+    sound: Tensor,
     num_frames: int,
     seeds: list[int],
     options: SamplingOptions,
@@ -70,7 +70,7 @@ def sample_long_motion(
     Each take draws its noise from its own seed, so a take is the same however many are sampled beside it.
 
     Args:
-        log_mel: (L, 80) of the whole, loudness-normalised speech.
+        sound: (L, 80) log-mel of the whole, loudness-normalised speech, or what else the denoiser's encoder reads of it.
         num_frames: T.
         seeds: N.
         listener: leads every step towards motion in which it hears the speech; None leads nowhere and costs nothing.
@@ -82,8 +82,8 @@ def sample_long_motion(
         ThunderError: the listener led the motion out of its range.
     """
     window = denoiser.config.window
-    passes = (Pass(first, 0, window, _encode(denoiser, log_mel, first)) for first in range(0, num_frames, window))
-    motion = motion_of_passes(denoiser, passes, seeds, options, log_mel.device, listener=listener)
+    passes = (Pass(first, 0, window, _encode(denoiser, sound, first)) for first in range(0, num_frames, window))
+    motion = motion_of_passes(denoiser, passes, seeds, options, sound.device, listener=listener)
     windows = []
     with progress("sampling", total=num_frames) as advance:
         for now, frames in motion:
@@ -92,11 +92,19 @@ def sample_long_motion(
     return torch.cat(windows, dim=1)[:, :num_frames]
 
 
-def _encode(denoiser: MotionDenoiser, log_mel: Tensor, first: int) -> Tensor:
+def _encode(denoiser: MotionDenoiser, sound: Tensor, first: int) -> Tensor:
     """Speech features of the window that starts at a frame, and of its context."""
     num_frames = denoiser.config.context + denoiser.config.window
     stretch = first - denoiser.config.context, num_frames
-    wide, first_frame_s = mel_around(log_mel, *stretch, denoiser.config.fps, denoiser.speech_margin)
+    encoder = denoiser.speech_encoder
+    wide, first_frame_s = mel_around(
+        sound,
+        *stretch,
+        denoiser.config.fps,
+        denoiser.speech_margin,
+        rate_hz=encoder.rate_hz,
+        silence=encoder.silence,
+    )
     return denoiser.encode_speech(wide[None], first_frame_s, num_frames)
 
 

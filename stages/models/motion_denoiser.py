@@ -11,6 +11,7 @@ every layer (Peebles, Xie, "Scalable Diffusion Models with Transformers", 2023).
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,11 +19,13 @@ from torch import Tensor, nn
 
 from stages.artifacts.checkpoint import Checkpoint, read_checkpoint
 from stages.artifacts.head_record import HeadRecord
+from stages.audio.pretrained import PretrainedSpeech, identity_of, load_pretrained
 from stages.models.conformer import RotaryAttention, rotary_angles
 from stages.models.resampling import read_at
-from stages.models.speech_encoder import ENCODER_RATE_HZ, SpeechEncoder
+from stages.models.speech_encoder import ENCODER_RATE_HZ, FolderEncoder, SpeechEncoder
 from stages.models.weights import arrays_of_weights, load_weights
 from stages.runtime.config import Config
+from stages.runtime.errors import ThunderError
 
 
 class MotionDenoiserConfig(Config):
@@ -34,6 +37,9 @@ class MotionDenoiserConfig(Config):
         emotions, subjects: names it can be told, in the order of their indices from 1.
         window, context: frames generated at once, and frames known from the window before.
         num_timesteps: of the diffusion.
+        speech_encoder: `mel`, ours, of `encoder_*` sizes; or the kind of a user's folder, with its layer and its SHA-256 in
+            `folder_layer` and `folder_sha256`.
+        freeze_encoder: whether the encoder was left as it was when the model was trained.
         regression: the deterministic twin: trained on the last timestep alone and fed zeros for noise, so that it answers in
             one step and always the same.
     """
@@ -53,6 +59,17 @@ class MotionDenoiserConfig(Config):
     encoder_dim: int = 512
     encoder_layers: int = 8
     encoder_kernel: int = 11
+    speech_encoder: Literal["mel", "wav2vec2", "hubert", "wavlm"] = "mel"
+    folder_layer: int = 0
+    folder_sha256: str = ""
+    freeze_encoder: bool = False
+
+    @property
+    def speech_source(self) -> str:
+        """What speech is encoded by, in words."""
+        if self.speech_encoder == "mel":
+            return "an encoder of its own"
+        return f"layer {self.folder_layer} of a {self.speech_encoder} folder of SHA-256 {self.folder_sha256[:12]}"
 
 
 @dataclass(frozen=True)
@@ -95,11 +112,16 @@ class MotionDenoiser(nn.Module):
     motion_mean: Tensor
     motion_scale: Tensor
 
-    def __init__(self, config: MotionDenoiserConfig) -> None:
+    def __init__(self, config: MotionDenoiserConfig, network: PretrainedSpeech | None = None) -> None:
+        """`network` is the user's, where `config.speech_encoder` says so."""
         super().__init__()
         self.config = config
         dim = config.dim
-        self.speech_encoder = SpeechEncoder(config.encoder_dim, config.encoder_layers, config.encoder_kernel)
+        self.speech_encoder: SpeechEncoder | FolderEncoder
+        if network is None:
+            self.speech_encoder = SpeechEncoder(config.encoder_dim, config.encoder_layers, config.encoder_kernel)
+        else:
+            self.speech_encoder = FolderEncoder(network, config.encoder_dim, frozen=config.freeze_encoder)
         self.no_speech = nn.Parameter(torch.zeros(config.encoder_dim))
         self.start = nn.Parameter(torch.zeros(config.context, config.num_features))
         self.embed_motion = nn.Linear(config.num_features, dim)
@@ -148,19 +170,19 @@ class MotionDenoiser(nn.Module):
             x = block(x, style, rotation)
         return self.out(self.norm(x[:, num_context:]))
 
-    def encode_speech(self, log_mel: Tensor, first_frame_s: Tensor | float, num_frames: int) -> Tensor:
+    def encode_speech(self, sound: Tensor, first_frame_s: Tensor | float, num_frames: int) -> Tensor:
         """Speech features at the times of motion frames.
 
         Args:
-            log_mel: (B, L, 80), L even.
-            first_frame_s: time of the first motion frame after the first mel frame, seconds; a number or (B,).
+            sound: (B, L, 80) log-mel, L even, or what else `speech_encoder.read` makes of a recording.
+            first_frame_s: time of the first motion frame after the beginning of that, seconds; a number or (B,).
             num_frames: how many frames, at the model's fps.
 
         Returns:
             (B, num_frames, encoder_dim).
         """
-        features = self.speech_encoder(log_mel)  # (B, L / 2, encoder_dim)
-        times = torch.arange(num_frames, device=log_mel.device) / self.config.fps
+        features = self.speech_encoder(sound)  # (B, L / 2, encoder_dim)
+        times = torch.arange(num_frames, device=sound.device) / self.config.fps
         first = first_frame_s[:, None] if isinstance(first_frame_s, Tensor) else first_frame_s
         return read_at(features, (first + times) * ENCODER_RATE_HZ)
 
@@ -220,13 +242,41 @@ def checkpoint_of(model: MotionDenoiser, weights: dict[str, Tensor], head: HeadR
     return Checkpoint(model.config.model_dump(), arrays_of_weights(weights), buffers, head, curves)
 
 
-def load_motion_denoiser(path: Path, device: torch.device | str = "cpu") -> tuple[MotionDenoiser, HeadRecord]:
+def load_motion_denoiser(
+    path: Path, device: torch.device | str = "cpu", *, speech_encoder: Path | None = None
+) -> tuple[MotionDenoiser, HeadRecord]:
     """Reads a trained denoiser, and the head that its motion plays on.
 
+    Args:
+        speech_encoder: the `transformers` folder that it was trained with; None for a model with an encoder of its own.
+
     Raises:
-        ThunderError: not such a file, or one whose weights do not fit its configuration.
+        ThunderError: not such a file, or one whose weights do not fit its configuration; a folder that is missing, or
+            is not the one it was trained with.
     """
     checkpoint = read_checkpoint(path, "thunder.diffusion")
-    model = MotionDenoiser(MotionDenoiserConfig.resolve(options=checkpoint.config))
+    config = MotionDenoiserConfig.resolve(options=checkpoint.config)
+    model = MotionDenoiser(config, _load_network(config, path, speech_encoder, device))
     load_weights(model, checkpoint.weights | checkpoint.normalisation, path)
     return model.to(device).eval().requires_grad_(False), checkpoint.required_head
+
+
+def _load_network(
+    config: MotionDenoiserConfig, path: Path, folder: Path | None, device: torch.device | str
+) -> PretrainedSpeech | None:
+    """The network in the folder that a model was trained with; any other is refused."""
+    if config.speech_encoder == "mel":
+        if folder is not None:
+            raise ThunderError(f"{path}: encodes speech by itself; leave out --speech-encoder {folder}")
+        return None
+    if folder is None:
+        raise ThunderError(
+            f"{path}: hears speech by {config.speech_source}; give that folder with --speech-encoder FOLDER"
+        )
+    found = identity_of(folder, option="--speech-encoder")
+    if found != config.folder_sha256:
+        raise ThunderError(
+            f"{folder}: wanted {config.speech_source}, by which {path} hears speech, found {found[:12]}; give the folder it "
+            f"was trained with"
+        )
+    return load_pretrained(folder, layer=config.folder_layer, device=device, option="--speech-encoder")

@@ -1,19 +1,33 @@
-"""Speech features for an animator: log-mel in, 50 Hz features out, trained with the animator.
+"""Speech features for an animator, at 50 Hz: by an encoder of our own, or by a user's wav2vec 2.0, HuBERT or WavLM.
 
-Convolutions only, so that a feature depends on a bounded stretch of sound: speech of any length can be encoded in
-pieces, with the same result as in one, and an animation may follow a microphone.
+Ours reads log-mels and is trained with the animator. It is made of convolutions only, so that a feature depends on a bounded
+stretch of sound: speech of any length can be encoded in pieces, with the same result as in one, and an animation may follow a
+microphone.
 """
 
 from torch import Tensor, nn
 
-from stages.audio.log_mel import LOG_FLOOR, NUM_BANDS
+from stages.audio.log_mel import LOG_FLOOR, MEL_RATE_HZ, NUM_BANDS, loudness_gain, speech_log_mel
+from stages.audio.pretrained import FEATURE_RATE_HZ, PretrainedSpeech
 from stages.models.conformer import ConvolutionModule
 
 ENCODER_RATE_HZ = 50
+# Samples that a user's network makes one feature of.
+_BLOCK_SAMPLES = 320
+# Mel frames around a window that a trained network, whose attention sees all it is given, hears besides: a second.
+_HEARD_BESIDES = 100
 
 
 class SpeechEncoder(nn.Module):
-    """Log-mel (B, L, 80) at 100 Hz -> features (B, L / 2, dim) at 50 Hz; feature j is centred on mel frame 2 j."""
+    """Log-mel (B, L, 80) at 100 Hz -> features (B, L / 2, dim) at 50 Hz; feature j is centred on mel frame 2 j.
+
+    Attributes:
+        rate_hz: of what it reads, and `silence`, the value of that before and after a recording.
+        reach: how far, in mel frames, a feature sees to either side.
+    """
+
+    rate_hz = MEL_RATE_HZ
+    silence = LOG_FLOOR
 
     def __init__(self, dim: int, num_layers: int, kernel: int) -> None:
         super().__init__()
@@ -22,8 +36,11 @@ class SpeechEncoder(nn.Module):
         )
         self.blocks = nn.ModuleList(EncoderBlock(dim, kernel) for _ in range(num_layers))
         self.norm = nn.LayerNorm(dim)
-        # How far, in mel frames, a feature sees to either side.
         self.reach = 2 + 1 + 2 * num_layers * (kernel // 2)
+
+    def read(self, samples: Tensor) -> Tensor:
+        """What it reads of a recording (S,) i16: the log-mel (L, 80)."""
+        return speech_log_mel(samples)
 
     def forward(self, log_mel: Tensor) -> Tensor:
         """(B, L, 80) natural-log amplitudes, L even -> (B, L / 2, dim)."""
@@ -32,6 +49,45 @@ class SpeechEncoder(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
+
+
+class FolderEncoder(nn.Module):
+    """Features of a user's network, brought to the animator's width: (B, n, C) at 50 Hz -> (B, n, dim).
+
+    Frozen, the network is no part of the model, and reads every recording once and whole. Trained, its weights are the
+    model's, and it reads every window by itself, with a second of sound to either side.
+
+    Attributes:
+        rate_hz, silence, reach: as of `SpeechEncoder`.
+
+    Source: THUNDER (Daněček et al., 2025), variants F, frozen, and T, trained.
+    """
+
+    rate_hz = FEATURE_RATE_HZ
+    silence = 0.0
+
+    def __init__(self, network: PretrainedSpeech, dim: int, *, frozen: bool) -> None:
+        super().__init__()
+        # In a tuple, a frozen network is not a part of what is trained and saved.
+        self._frozen = (network,) if frozen else ()
+        if not frozen:
+            self.network = network.thaw()
+        self.project = nn.Sequential(nn.LayerNorm(network.dim), nn.Linear(network.dim, dim), nn.LayerNorm(dim))
+        self.reach = 0 if frozen else _HEARD_BESIDES
+
+    def read(self, samples: Tensor) -> Tensor:
+        """What it reads of a recording (S,) i16: features (n, C) where it is frozen, else samples in blocks (n, 320)."""
+        waveform = samples.float() / 32768
+        waveform = waveform * loudness_gain(waveform)
+        if self._frozen:
+            (network,) = self._frozen
+            return network.features_of(waveform.to(network.device))
+        return nn.functional.pad(waveform, (0, -len(waveform) % _BLOCK_SAMPLES)).reshape(-1, _BLOCK_SAMPLES)
+
+    def forward(self, sound: Tensor) -> Tensor:
+        """(B, n, C or 320) -> (B, n, dim)."""
+        sound = sound.float()
+        return self.project(sound if self._frozen else self.network(sound.flatten(1)))
 
 
 class EncoderBlock(nn.Module):

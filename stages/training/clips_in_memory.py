@@ -8,6 +8,7 @@ from torch import Tensor
 from stages.artifacts.clips import ClipFile
 from stages.audio.log_mel import LOG_FLOOR, speech_log_mel
 from stages.models.mesh_to_speech import MeshToSpeech
+from stages.models.speech_encoder import FolderEncoder
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 
@@ -20,6 +21,7 @@ class TrainingClip:
         motion: (T, D), not normalised.
         log_mel: (L, 80), even L, of the loudness-normalised speech, at least as long as the motion.
         units: (L / 2,) speech units by the model in use; zeros until `name_units`.
+        sound: (n, C), float16, what a speech encoder reads where that is not the log-mel; see `read_sounds`.
     """
 
     id: str
@@ -29,6 +31,7 @@ class TrainingClip:
     motion: Tensor
     log_mel: Tensor
     units: Tensor
+    sound: Tensor | None = None
 
 
 def load_training_clips(file: ClipFile, split: str, progress: Progress = silent) -> tuple[list[TrainingClip], float]:
@@ -79,6 +82,14 @@ def name_units(clips: list[TrainingClip], file: ClipFile, model: MeshToSpeech, p
     with progress("naming speech units", total=len(clips)) as advance:
         for clip in clips:
             clip.units = model.name_units(waveform_of(clip, file), clip.log_mel).cpu()
+            advance()
+
+
+def read_sounds(clips: list[TrainingClip], file: ClipFile, encoder: FolderEncoder, progress: Progress = silent) -> None:
+    """Fills in what an encoder reads of every clip; `file` is what the clips were read from."""
+    with progress("reading speech", total=len(clips)) as advance:
+        for clip in clips:
+            clip.sound = encoder.read(waveform_of(clip, file)).half().cpu()
             advance()
 
 

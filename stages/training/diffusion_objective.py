@@ -147,8 +147,9 @@ class DiffusionObjective(nn.Module):
         context = motion[:, :num_context]
         # The window before was generated, not recorded: teach the model to follow a slightly wrong one.
         context = context + self.context_noise * torch.randn_like(context)
-        wide = batch.wide_log_mel
-        if self.training:
+        wide = batch.wide_sound
+        # A user's network has heard more rooms and microphones than could be imitated on a spectrogram.
+        if self.training and denoiser.config.speech_encoder == "mel":
             wide = torch.where(chance(0.85)[:, None, None], vary_recording(wide, generator), wide)
         index = torch.where(chance(self.dropout.emotion), 0, emotion)
         told, strength = tell_emotion(index, intensity, len(denoiser.config.emotions))

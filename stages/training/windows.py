@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stages.audio.log_mel import MEL_RATE_HZ, cut_mel, mel_around
+from stages.audio.log_mel import LOG_FLOOR, MEL_RATE_HZ, cut_mel, mel_around
 from stages.training.clips_in_memory import TrainingClip
 
 _VOICE_MEL_FRAMES = 200
@@ -20,12 +20,15 @@ class WindowShape:
         num_context: C, motion frames before it.
         fps: of the motion.
         mel_margin: mel frames, even, around context and window that a speech encoder also sees; 0 cuts none.
+        sound_hz: rate of `TrainingClip.sound`, and `silence`, its value before and after a clip.
     """
 
     num_frames: int
     fps: float
     num_context: int = 0
     mel_margin: int = 0
+    sound_hz: int = MEL_RATE_HZ
+    silence: float = LOG_FLOOR
 
     @property
     def num_mel_frames(self) -> int:
@@ -41,7 +44,8 @@ class WindowBatch:
         motion: (B, C + T, D), not normalised; context first.
         mask: (B, C + T), 1 where the frame is real.
         log_mel: (B, L, 80) of the window alone, and `units` (B, L / 2); `mel_mask` (B, L) is 1 where there is motion.
-        wide_log_mel: (B, L', 80) around context and window; `first_frame_s` (B,) is the time in it of the first frame.
+        wide_sound: (B, L', 80) log-mel around context and window, or what else an encoder reads; `first_frame_s` (B,) is the
+            time in it of the first frame.
         clip: (B,) index of the clip.
     """
 
@@ -50,7 +54,7 @@ class WindowBatch:
     log_mel: Tensor
     units: Tensor
     mel_mask: Tensor
-    wide_log_mel: Tensor
+    wide_sound: Tensor
     first_frame_s: Tensor
     has_context: Tensor
     clip: Tensor
@@ -147,7 +151,15 @@ def _cut(clip: TrainingClip, start: int, shape: WindowShape) -> tuple[Tensor, ..
     first = round(start / shape.fps * MEL_RATE_HZ / 2) * 2
     spoken = (first + torch.arange(shape.num_mel_frames)) < len(clip.motion) / shape.fps * MEL_RATE_HZ
     units = clip.units[(first // 2 + torch.arange(shape.num_mel_frames // 2)).clamp(max=len(clip.units) - 1)]
-    wide, first_frame_s = mel_around(clip.log_mel, start - shape.num_context, num_frames, shape.fps, shape.mel_margin)
+    wide, first_frame_s = mel_around(
+        clip.log_mel if clip.sound is None else clip.sound,
+        start - shape.num_context,
+        num_frames,
+        shape.fps,
+        shape.mel_margin,
+        rate_hz=shape.sound_hz,
+        silence=shape.silence,
+    )
     return (
         motion,
         mask,

@@ -20,7 +20,7 @@ def batch_of(fps: float, num_frames: int = 300, *, end_share: float = 0.0, batch
 def test_the_encoders_speech_stands_at_its_frames(fps: float) -> None:
     batch = batch_of(fps, end_share=0.5)
     # What encode_speech reads, at 50 Hz, from an encoder that repeats every second mel frame.
-    features = batch.wide_log_mel[:, ::2, :1]
+    features = batch.wide_sound[:, ::2, :1]
     times = torch.arange(batch.motion.shape[1]) / fps
     heard_s = read_at(features, (batch.first_frame_s[:, None] + times) * 50)[..., 0]
     inside = (batch.mask > 0) & (batch.motion[..., 0] > 0.02) & (batch.motion[..., 0] < 300 / fps - 0.05)

@@ -26,6 +26,10 @@ def sample(
     dataset: Annotated[Path, typer.Option("--dataset", help="Where --split looks.")] = Path("dataset.h5"),
     m2s: Annotated[Path | None, typer.Option("--m2s", help="Mesh-to-speech model that scores every take.")] = None,
     hubert: Hubert = None,
+    speech_encoder: Annotated[
+        Path | None,
+        typer.Option("--speech-encoder", help="Folder that the model hears by, if it was trained with one."),
+    ] = None,
     emotion: Annotated[str | None, typer.Option("--emotion", help="One the model knows; free if not given.")] = None,
     intensity: Annotated[float | None, typer.Option("--intensity", help="Of the emotion, 0 to 1.")] = None,
     keyframes: Annotated[
@@ -148,6 +152,7 @@ def sample(
         split=split,
         m2s=listener,
         hubert=hubert,
+        speech_encoder=speech_encoder,
         seed=seed,
         device=device,
         force=force,

@@ -17,6 +17,19 @@ def train_diffusion(
         Path | None, typer.Option("--m2s", help="Frozen mesh-to-speech model that listens; without it, nobody does.")
     ] = None,
     hubert: Hubert = None,
+    speech_encoder: Annotated[
+        Path | None,
+        typer.Option("--speech-encoder", help="Folder of wav2vec 2.0, HuBERT or WavLM to hear by.  [default: our own]"),
+    ] = None,
+    speech_encoder_layer: Annotated[
+        int | None, typer.Option("--speech-encoder-layer", help="Of that folder.  [default: 6]")
+    ] = None,
+    encoder_from: Annotated[
+        Path | None, typer.Option("--encoder-from", help="A diffusion.h5 whose own speech encoder to begin with.")
+    ] = None,
+    freeze_encoder: Annotated[
+        bool, typer.Option("--freeze-encoder", help="Leave the speech encoder as it is.")
+    ] = False,
     weight_m2s: Annotated[float | None, typer.Option("--weight-m2s", help="Of the audio-consistency loss.")] = None,
     m2s_schedule: Annotated[
         str | None,
@@ -52,6 +65,8 @@ def train_diffusion(
     """
     if hubert is not None and m2s is None:
         raise typer.BadParameter("needs --m2s MODEL", param_hint="--hubert")
+    if speech_encoder_layer is not None and speech_encoder is None:
+        raise typer.BadParameter("needs --speech-encoder FOLDER", param_hint="--speech-encoder-layer")
 
     from stages.train_diffusion import TrainDiffusionConfig
     from stages.train_diffusion import train_diffusion as train_stage
@@ -60,6 +75,7 @@ def train_diffusion(
         "steps": steps,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "freeze_encoder": freeze_encoder or None,
         "regression": regression or None,
         "weight_m2s": weight_m2s,
         "m2s_schedule": m2s_schedule,
@@ -75,6 +91,9 @@ def train_diffusion(
         TrainDiffusionConfig.resolve(preset=preset, file=config, options=options),
         m2s=m2s,
         hubert=hubert,
+        speech_encoder=speech_encoder,
+        speech_encoder_layer=speech_encoder_layer,
+        encoder_from=encoder_from,
         seed=seed,
         device=device,
         force=force,
