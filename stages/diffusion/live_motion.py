@@ -69,6 +69,8 @@ def live_motion(
     before = torch.zeros(0, len(steadied))  # settled frames of the steadied features, as they were sampled
     for now, windows in motion_of_passes(denoiser, passes, [seed], options, mel.device):
         first, num_kept, window = now.num_settled, now.num_kept, windows[0]
+        if mel.ended:
+            window = window[: _num_frames(mel, denoiser.config.fps) - now.first]
         frames = window[first : first + num_kept].clone()
         if reach:
             wide = torch.cat([before.to(window), window[first:, steadied]])
@@ -99,8 +101,7 @@ def _passes(
         rest = rest[wanted:]
         if ended and not len(rest):
             mel.end()
-            num_frames = max(1, math.ceil(mel.num_samples / SAMPLE_RATE_HZ * config.fps - 1e-6))
-            num_kept = min(num_kept, num_frames - frame)
+            num_kept = min(num_kept, _num_frames(mel, config.fps) - frame)
         if num_kept <= 0:
             return
         start, length, first_frame_s = mel_stretch(
@@ -109,3 +110,8 @@ def _passes(
         features = denoiser.encode_speech(mel.cut(start, length)[None], first_frame_s, config.context + config.window)
         yield Pass(frame - within, within, num_kept, features)
         frame += num_kept
+
+
+def _num_frames(mel: LiveMel, fps: float) -> int:
+    """One for every started frame of speech that has ended."""
+    return max(1, math.ceil(mel.num_samples / SAMPLE_RATE_HZ * fps - 1e-6))
