@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,10 @@ import torch
 from trimesh import Trimesh
 
 from stages.artifacts.clips import SAMPLE_RATE_HZ
+from stages.audio.live_mel import LiveMel
 from stages.audio.log_mel import long_log_mel
 from stages.audio.waveform import load_waveform, to_int16, write_wav
+from stages.diffusion.live_motion import LivePlan, live_motion
 from stages.diffusion.long_motion import SamplingOptions, sample_long_motion
 from stages.heads.head import Head, build_head, embedded_head, region_indices
 from stages.models.mesh_to_speech import MeshToSpeech, load_mesh_to_speech
@@ -29,6 +31,7 @@ from stages.models.reconstruction import reconstruct_mel, to_sound
 from stages.models.vocoder import load_vocoder
 from stages.runtime.assets import asset_path, find_asset
 from stages.sample import SampleConfig, find_model
+from stages.sample_stream import StreamConfig
 from stages.training.clips_in_memory import TrainingClip
 from stages.training.diffusion_objective import DiffusionObjective, DiffusionWeights, Dropout, Scales
 from stages.training.windows import WindowShape, draw_windows
@@ -60,6 +63,11 @@ def main() -> None:
             timed = _beside_reference(lambda n=takes: _sample(denoiser, waveform, n))
             report(f"sampling alone, 10 s, {takes} takes", *timed, times_real_time=10 / timed[0])
         _report_mesh_to_speech(report, denoiser)
+        report(
+            "first motion of a stream, its speech there", *_beside_reference(lambda: next(_stream(denoiser, waveform)))
+        )
+        timed = _beside_reference(lambda: list(_stream(denoiser, waveform)))
+        report("stream, 10 s, 1 take", *timed, times_real_time=10 / timed[0])
         head, motion = build_head(embedded_head()), torch.rand(250, 55)
         timed = _beside_reference(lambda: head.vertices(motion))
         report("head, 250 frames to vertices", *timed, frames_per_s=250 / timed[0])
@@ -146,6 +154,13 @@ def _training_step(denoiser: MotionDenoiser, head: Head, judge: MeshToSpeech | N
         objective(batch, told, torch.zeros(16), told, dice.manual_seed(1))["loss"].backward()
 
     return step
+
+
+def _stream(denoiser: torch.nn.Module, waveform: torch.Tensor) -> Iterator[torch.Tensor]:
+    config = StreamConfig()
+    options = SamplingOptions(num_steps=config.steps, guidance=config.guidance)
+    plan = LivePlan(config.hop, config.look_ahead_s)
+    return live_motion(denoiser, [waveform.numpy()], LiveMel(), 0, options, plan, steadied=[52, 53, 54], cutoff_hz=2.0)
 
 
 def _write_meshes(folder: Path, clips: int = 64, seconds: int = 4) -> Path:
