@@ -76,6 +76,26 @@ def test_the_opening_is_the_mouth_and_neither_nostril_nor_rim() -> None:
     np.testing.assert_array_equal(opening, np.arange(len(template) - 12, len(template)))
 
 
+def test_a_small_hole_in_a_mouth_that_is_sewn_shut_is_no_opening() -> None:
+    template, faces, _ = face_mesh()
+    shut = np.where(faces >= COLUMNS * 21, faces - COLUMNS * 21 + COLUMNS * ROW + 5, faces).astype("i4")
+    centres = template[shut].mean(axis=1)
+    nostril = (np.abs(centres[:, 0] - 0.005) < 0.005) & (np.abs(centres[:, 1] + 0.015) < 0.005)
+    assert nostril.sum() == 2
+    region = lower_face()[lower_face() < COLUMNS * 21]
+    np.testing.assert_array_equal(mouth_vertices(template[: COLUMNS * 21], shut[~nostril], region), region)
+
+
+def test_teeth_of_their_own_are_no_opening() -> None:
+    template, faces = face_with_curled_lips()
+    teeth = np.array([[-0.04, -0.05, 0.03], [0.04, -0.05, 0.03], [0.04, -0.03, 0.03], [-0.04, -0.03, 0.03]], "f4")
+    first = len(template)
+    faces = np.concatenate([faces, [[first, first + 1, first + 2], [first, first + 2, first + 3]]]).astype("i4")
+    region = np.concatenate([lower_face(), np.arange(first - 12, first)])
+    opening = mouth_vertices(np.concatenate([template, teeth]), faces, region)
+    np.testing.assert_array_equal(opening, np.arange(first - 12, first))
+
+
 def test_a_mouth_that_is_sewn_shut_has_the_outermost_lip_vertices_for_corners() -> None:
     template, faces, lips = face_mesh()
     shut = np.where(faces >= COLUMNS * 21, faces - COLUMNS * 21 + COLUMNS * ROW + 5, faces).astype("i4")
