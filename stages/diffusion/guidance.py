@@ -72,14 +72,19 @@ class Heard(NamedTuple):
     share: float
 
 
+def step_length(alpha_bar: float) -> float:
+    """2 sqrt(alpha_bar (1 - alpha_bar)): at high noise an estimate is a blur of all that could be said, and at low noise
+    nothing is open any more."""
+    return 2 * math.sqrt(alpha_bar * (1 - alpha_bar))
+
+
 def lead(x_0: Tensor, heard: Heard, x_t: Tensor, alpha_bar: float, weight: float) -> Tensor:
     """Leads an estimate down the gradient of what it costs, with respect to what it was estimated from.
 
     Through the denoiser the gradient keeps to directions in which the motion is still open: it is the gradient with respect
     to x_0 times the covariance of x_0 given x_t, up to a factor (Tweedie). Its size depends on the judge's units and says
-    little, so each take's is brought to root mean square 1 over the frames that have speech. A step is `weight` times
-    2 sqrt(alpha_bar (1 - alpha_bar)) long: at high noise the estimate is a blur of all that could be said, and at low noise
-    nothing is open any more.
+    little, so each take's is brought to root mean square 1 over the frames that have speech, and the step is `weight` times
+    `step_length` long.
 
     Args:
         x_0: (N, T, D) normalised estimate, a function of `x_t`.
@@ -96,7 +101,7 @@ def lead(x_0: Tensor, heard: Heard, x_t: Tensor, alpha_bar: float, weight: float
     """
     (gradient,) = torch.autograd.grad(heard.loss.sum(), x_t)
     size = gradient.square().mean((1, 2), keepdim=True).sqrt().clamp_min(1e-20)
-    step = weight * 2 * math.sqrt(alpha_bar * (1 - alpha_bar) * heard.share)
+    step = weight * step_length(alpha_bar) * math.sqrt(heard.share)
     led = (x_0 - step * gradient / size).detach()
     farthest = float(led.square().mean((1, 2)).sqrt().max())
     if not farthest < _OUT_OF_RANGE:  # what is not a number is not less

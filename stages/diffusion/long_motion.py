@@ -7,12 +7,15 @@ import torch
 from torch import Tensor
 
 from stages.audio.log_mel import mel_around
-from stages.diffusion.guidance import Listener, guide, lead
+from stages.diffusion.guidance import Listener, guide, lead, step_length
 from stages.diffusion.samplers import SAMPLERS, Denoise, Sampler
 from stages.diffusion.schedule import cosine_alphas_bar
 from stages.formats.keyframes import Keyframe, emotions_at
 from stages.models.motion_denoiser import Conditions, MotionDenoiser
 from stages.runtime.progress import Progress, silent
+
+# A step that would lead less far than this times W is not worth listening for: the first, from pure noise, is one.
+_SHORTEST_STEP = 0.02
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,9 @@ class _Led:
     alphas_bar: Tensor
 
     def __call__(self, x_t: Tensor, timestep: Tensor) -> Tensor:
+        alpha_bar = float(self.alphas_bar[timestep[0]])
+        if step_length(alpha_bar) < _SHORTEST_STEP:
+            return self.guided(x_t, timestep)
         denoiser, context = self.guided.denoiser, self.guided.given.context
         num_context = min(self.first, context.shape[1])
         with torch.enable_grad():
@@ -199,7 +205,7 @@ class _Led:
             x_0 = self.guided(x_t, timestep)
             motion = denoiser.restore(torch.cat([context[:, context.shape[1] - num_context :], x_0], dim=1))
             heard = self.listener.hear(motion, self.first - num_context, denoiser.config.fps)
-            return lead(x_0, heard, x_t, float(self.alphas_bar[timestep[0]]), self.listener.weight)
+            return lead(x_0, heard, x_t, alpha_bar, self.listener.weight)
 
 
 @dataclass(frozen=True)

@@ -118,3 +118,20 @@ def test_a_take_is_led_the_same_whoever_else_is_sampled(workspace: Path, denoise
     together = sample_long_motion(denoiser, listener.log_mel, 30, SEEDS, OPTIONS, listener=listener)
     alone = sample_long_motion(denoiser, listener.log_mel, 30, [1], OPTIONS, listener=listener)
     torch.testing.assert_close(alone[0], together[1], atol=1e-3, rtol=0)
+
+
+def test_pure_noise_is_not_listened_to(
+    workspace: Path, denoiser: MotionDenoiser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener, hear, heard = listener_of(workspace, 0.1), Listener.hear, []
+
+    def count(self: Listener, motion: torch.Tensor, first_frame: int, fps: float) -> Heard:
+        heard.append((first_frame, motion.shape[1]))
+        return hear(self, motion, first_frame, fps)
+
+    monkeypatch.setattr(Listener, "hear", count)
+    config = denoiser.config
+    sample_long_motion(denoiser, listener.log_mel, 2 * config.window, SEEDS, OPTIONS, listener=listener)
+    own = (0, config.window)
+    continued = (config.window - config.context, config.context + config.window)  # its context is heard besides
+    assert heard == [own] * (OPTIONS.num_steps - 1) + [continued] * (OPTIONS.num_steps - 1)
