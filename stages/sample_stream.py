@@ -37,13 +37,14 @@ class StreamConfig(MotionConfig):
     Attributes:
         rate_hz: of the samples.
         hop: frames settled at a time. Fewer come sooner and cost more: the work of a window is done once a hop.
-        look_ahead_s: speech that is waited for after the last frame of a hop.
+        look_ahead_s: speech that is waited for after the last frame of a hop. On synthetic and on human speech lips were as
+            good as with all of it from 0.4 s on; with 0.2 s the mouth follows worse, with 0.1 s it comes late.
         loudness_dbfs: level of the loud parts of the speech, dB of full scale; None finds it out on the way.
         live_subject: the name by which Unreal Engine lists the face.
     """
 
     rate_hz: int = SAMPLE_RATE_HZ
-    hop: int = Field(5, ge=1)
+    hop: int = Field(10, ge=1)
     look_ahead_s: float = Field(0.4, ge=0, le=60)
     loudness_dbfs: float | None = Field(None, ge=-100, le=0)
     live_subject: str = Field("thunder", min_length=1, max_length=255)

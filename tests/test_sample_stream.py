@@ -55,20 +55,18 @@ def test_rows_on_standard_output_are_a_live_link_face_file() -> None:
     assert (motion.shape, fps) == ((32, 55), 25.0)
     assert 0 <= motion[:, :52].min() < motion[:, :52].max() <= 1
     assert "32 frames of 1.26 s of speech" in stderr
-    assert "at most 560 ms after it" in stderr
+    assert "at most 760 ms after it" in stderr
     assert run("-")[1] == stdout
     assert run("-", "--seed", "1")[1] != stdout
 
 
 def test_a_file_gets_the_rows_and_standard_output_the_summary() -> None:
-    code, stdout, stderr = run(
-        "-", "-o", "a.csv", "--json", "--quiet", "--hop", "10", "--look-ahead", "0.2", "--n", "1"
-    )
+    code, stdout, stderr = run("-", "-o", "a.csv", "--json", "--quiet", "--hop", "5", "--look-ahead", "0.2", "--n", "1")
     assert (code, stderr) == (0, "")
     told = json.loads(stdout)
     assert told["first_motion_ms"] >= 0
     assert told | {"first_motion_ms": 0} == {
-        "wrote": "a.csv", "model": "diffusion.h5", "frames": 32, "speech_s": 1.26, "latency_ms": 560,
+        "wrote": "a.csv", "model": "diffusion.h5", "frames": 32, "speech_s": 1.26, "latency_ms": 360,
         "first_motion_ms": 0, "late_ms": 0,
     }  # fmt: skip
     assert len(read_live_link_face(Path("a.csv"))[0]) == 32
@@ -86,7 +84,9 @@ def test_with_all_the_speech_ahead_and_its_loudness_known_it_is_the_take_of_a_fi
         expected = file.read("speech").motion[0]
     code, _, stderr = run("-", "--seed", "7", "--look-ahead", "9", "--hop", "100", f"--loudness={level}", "-o", "a.csv")
     assert code == 0, stderr
-    np.testing.assert_allclose(read_live_link_face(Path("a.csv"))[0], expected, atol=1e-3)
+    motion, _ = read_live_link_face(Path("a.csv"))
+    np.testing.assert_allclose(motion[:, :52], expected[:, :52], atol=1e-3)
+    np.testing.assert_allclose(motion[4:, 52:], expected[:-4, 52:], atol=2e-3)  # the head follows 160 ms behind
 
 
 def test_other_rates() -> None:

@@ -69,7 +69,6 @@ class LiveMel:
         self._samples = np.zeros(0, np.float32)
         self._start = 0  # sample that `_samples` starts with, on the grid of hops
         self.num_samples = 0
-        self.ended = False
 
     @property
     def num_frames(self) -> int:
@@ -87,7 +86,6 @@ class LiveMel:
 
     def end(self) -> None:
         """Nothing more comes: the last frames, which reach beyond the end, hear silence there."""
-        self.ended = True
         self._grow(self.num_samples // HOP_SAMPLES)
 
     def cut(self, start: int, length: int) -> Tensor:

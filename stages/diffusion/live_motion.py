@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from stages.artifacts.clips import SAMPLE_RATE_HZ
 from stages.audio.live_mel import LiveMel
 from stages.audio.log_mel import mel_stretch
 from stages.diffusion.long_motion import Pass, SamplingOptions, motion_of_passes
-from stages.diffusion.steadying import low_pass, low_pass_reach
+from stages.diffusion.steadying import FollowingLowPass
 from stages.models.motion_denoiser import MotionDenoiser
 
 
@@ -58,25 +57,17 @@ def live_motion(
         speech: blocks (n,) of 16 kHz samples in -1..1.
         mel: nothing heard yet.
         seed: of the take; `sample_long_motion` with it gives the same take, up to the look-ahead.
-        steadied: features without what is faster than `cutoff_hz`, unless that is 0; frames to come count as the model
-            expects them at present.
+        steadied: features without what is faster than `cutoff_hz`, which makes them a little late; unless that is 0.
 
     Yields:
         (t, D), not normalised, t at most `plan.hop`; together one frame for every started frame of the speech.
     """
+    smooth = FollowingLowPass(denoiser.config.fps, cutoff_hz) if cutoff_hz and steadied else None
     passes = _passes(denoiser, iter(speech), mel, plan)
-    reach = low_pass_reach(denoiser.config.fps, cutoff_hz) if cutoff_hz and steadied else 0
-    before = torch.zeros(0, len(steadied))  # settled frames of the steadied features, as they were sampled
     for now, windows in motion_of_passes(denoiser, passes, [seed], options, mel.device):
-        first, num_kept, window = now.num_settled, now.num_kept, windows[0]
-        if mel.ended:
-            window = window[: _num_frames(mel, denoiser.config.fps) - now.first]
-        frames = window[first : first + num_kept].clone()
-        if reach:
-            wide = torch.cat([before.to(window), window[first:, steadied]])
-            smooth = low_pass(wide[None], denoiser.config.fps, cutoff_hz)[0]
-            frames[:, steadied] = smooth[len(before) :][:num_kept]
-            before = wide[: len(before) + num_kept][-reach:]
+        frames = windows[0, now.num_settled : now.num_settled + now.num_kept].clone()
+        if smooth is not None:
+            frames[:, steadied] = smooth(frames[:, steadied])
         yield frames
 
 
@@ -101,7 +92,8 @@ def _passes(
         rest = rest[wanted:]
         if ended and not len(rest):
             mel.end()
-            num_kept = min(num_kept, _num_frames(mel, config.fps) - frame)
+            num_frames = max(1, math.ceil(mel.num_samples / SAMPLE_RATE_HZ * config.fps - 1e-6))
+            num_kept = min(num_kept, num_frames - frame)
         if num_kept <= 0:
             return
         start, length, first_frame_s = mel_stretch(
@@ -110,8 +102,3 @@ def _passes(
         features = denoiser.encode_speech(mel.cut(start, length)[None], first_frame_s, config.context + config.window)
         yield Pass(frame - within, within, num_kept, features)
         frame += num_kept
-
-
-def _num_frames(mel: LiveMel, fps: float) -> int:
-    """One for every started frame of speech that has ended."""
-    return max(1, math.ceil(mel.num_samples / SAMPLE_RATE_HZ * fps - 1e-6))

@@ -22,7 +22,8 @@ def low_pass(signal: Tensor, fps: float, cutoff_hz: float) -> Tensor:
     Returns:
         (N, T, C); beyond its ends the signal is taken to stay as it is there.
     """
-    sigma, reach = _sigma(fps, cutoff_hz), low_pass_reach(fps, cutoff_hz)
+    sigma = _sigma(fps, cutoff_hz)
+    reach = math.ceil(4 * sigma)
     offsets = torch.arange(-reach, reach + 1, device=signal.device, dtype=signal.dtype)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     columns = F.pad(signal.transpose(1, 2), (reach, reach), mode="replicate")  # (N, C, T + 2 reach)
@@ -30,9 +31,30 @@ def low_pass(signal: Tensor, fps: float, cutoff_hz: float) -> Tensor:
     return smoothed.reshape(*signal.shape[::2], -1).transpose(1, 2)
 
 
-def low_pass_reach(fps: float, cutoff_hz: float) -> int:
-    """How many frames `low_pass` sees to either side."""
-    return math.ceil(4 * _sigma(fps, cutoff_hz))
+class FollowingLowPass:
+    """`low_pass` of a signal that is still coming: the same Gaussian, `delay` frames late, cut off where nothing has come yet.
+
+    Because it waits for no frame that may still change, nothing shows where one piece of the signal meets the next.
+
+    Attributes:
+        delay: 2.4 deviations of the Gaussian, beyond which 1 % of it lies.
+    """
+
+    def __init__(self, fps: float, cutoff_hz: float) -> None:
+        sigma = _sigma(fps, cutoff_hz)
+        self.delay = math.ceil(2.4 * sigma)
+        offsets = torch.arange(-math.ceil(4 * sigma), self.delay + 1)
+        kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+        self._kernel = kernel / kernel.sum()
+        self._before: Tensor | None = None
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """The next frames (t, C), smoothed; before the first frame the signal is taken to have been as it is there."""
+        if self._before is None:
+            self._before = frames[:1].expand(len(self._kernel) - 1, -1)
+        wide = torch.cat([self._before, frames])
+        self._before = wide[len(frames) :]
+        return torch.einsum("tck,k->tc", wide.unfold(0, len(self._kernel), 1), self._kernel.to(frames))
 
 
 def _sigma(fps: float, cutoff_hz: float) -> float:

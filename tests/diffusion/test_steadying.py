@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from stages.diffusion.steadying import low_pass
+from stages.diffusion.steadying import FollowingLowPass, low_pass
 
 
 def wave(hz: float, fps: float = 50.0) -> torch.Tensor:
@@ -32,3 +32,14 @@ def test_a_still_head_stays_and_channels_do_not_mix() -> None:
     smoothed = low_pass(alone, 25.0, 2.0)
     assert smoothed[..., 1].abs().max() == 0
     assert smoothed[..., 0].sum().item() == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 3, 200])
+def test_a_signal_that_is_still_coming_is_smoothed_as_the_whole_a_little_late(size: int) -> None:
+    signal = torch.randn(1, 120, 2, generator=torch.Generator().manual_seed(0)).cumsum(1)
+    following = FollowingLowPass(25.0, 2.0)
+    assert following.delay == 4
+    found = torch.cat([following(piece) for piece in signal[0].split(size)])
+    whole = low_pass(signal, 25.0, 2.0)[0]
+    torch.testing.assert_close(found[4:], whole[:-4], atol=0.05, rtol=0)
+    torch.testing.assert_close(found[0], signal[0, 0])

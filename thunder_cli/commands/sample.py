@@ -67,7 +67,7 @@ def sample(
     look_ahead: Annotated[
         float | None, typer.Option("--look-ahead", help="Seconds of speech that - waits for.  [default: 0.4]")
     ] = None,
-    hop: Annotated[int | None, typer.Option("--hop", help="Frames that - makes at a time.  [default: 5]")] = None,
+    hop: Annotated[int | None, typer.Option("--hop", help="Frames that - makes at a time.  [default: 10]")] = None,
     loudness: Annotated[
         float | None, typer.Option("--loudness", help="Level of the speech of -, dBFS; found out if not given.")
     ] = None,
