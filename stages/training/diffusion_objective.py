@@ -64,6 +64,10 @@ def listening_share(alpha_bar: Tensor, schedule: ListeningSchedule) -> Tensor:
     return torch.ones_like(alpha_bar)
 
 
+# Share of its whole weight under which listening is left out while training: a third of all windows.
+_LEAST_ASKED = 0.15
+
+
 @dataclass(frozen=True)
 class Dropout:
     """How often a condition is withheld, so that guidance and free choice are possible (DiffPoseTalk: .10, .45)."""
@@ -178,22 +182,23 @@ class DiffusionObjective(nn.Module):
             terms = self._geometry(estimate, truth, motion[:, num_context - 1 : num_context], mask)
         total = sum(getattr(self.weights, name) * value for name, value in terms.items())
         (judge,) = self._judge
-        if judge is not None and self.weights.audio_consistency > 0:
+        # Speech that was not told is not asked for.
+        asked = share * given.has_speech
+        # Where hardly anything is asked, listening would cost as much as elsewhere and teach next to nothing.
+        (heeded,) = torch.where(asked >= (_LEAST_ASKED if self.training else 0.0))
+        if judge is not None and self.weights.audio_consistency > 0 and len(heeded):
             heard = audio_consistency(
                 judge,
                 self.head,
-                denoiser.restore(estimate),
+                denoiser.restore(estimate[heeded]),
                 denoiser.config.fps,
-                log_mel=batch.log_mel,
-                units=batch.units,
-                mask=batch.mel_mask,
-                true_motion=batch.motion[:, num_context:] if self.weights.audio_features > 0 else None,
+                log_mel=batch.log_mel[heeded],
+                units=batch.units[heeded],
+                mask=batch.mel_mask[heeded],
+                true_motion=batch.motion[heeded, num_context:] if self.weights.audio_features > 0 else None,
             )
-            # Speech that was not told is not asked for.
-            asked = share * given.has_speech
-            total = total + self.weights.audio_consistency * asked * heard.total(
-                feature_weight=self.weights.audio_features
-            )
+            heard_total = heard.total(feature_weight=self.weights.audio_features)
+            total = total.index_add(0, heeded, self.weights.audio_consistency * asked[heeded] * heard_total)
             terms |= {"audio_mel": heard.mel, "audio_units": heard.units, "unit_accuracy": heard.unit_accuracy}
         means = {name: value.mean() for name, value in terms.items()}
         return {"loss": total.mean(), **means}

@@ -159,6 +159,24 @@ def test_the_deterministic_twin_is_told_nothing_of_the_truth_and_asked_to_speak_
     torch.testing.assert_close(terms["loss"], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_blur_is_not_listened_to_while_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = objective_of(judge=judge_of())
+    batch = batch_for(objective)
+    counts = []
+
+    def count(judge: MeshToSpeech, head: object, motion: torch.Tensor, fps: float, **speech: Any) -> Any:
+        counts.append(len(motion))
+        return audio_consistency(judge, head, motion, fps, **speech)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(diffusion_objective, "audio_consistency", count)
+    for share, heard in ((0.1, []), (0.9, [BATCH])):
+        monkeypatch.setattr(diffusion_objective, "listening_share", lambda alpha_bar, _, s=share: 0 * alpha_bar + s)
+        assert torch.isfinite(terms_of(objective.train(), batch)["loss"])
+        terms_of(objective.eval(), batch)
+        assert counts == [*heard, BATCH]
+        counts.clear()
+
+
 def test_the_judge_hears_the_estimate_in_its_own_unit_beside_its_own_speech(monkeypatch: pytest.MonkeyPatch) -> None:
     objective = objective_of(judge=judge_of()).eval()
     batch = batch_for(objective)
@@ -173,9 +191,9 @@ def test_the_judge_hears_the_estimate_in_its_own_unit_beside_its_own_speech(monk
     monkeypatch.setattr(diffusion_objective, "audio_consistency", listen)
     terms = terms_of(objective, batch)
     torch.testing.assert_close(heard["motion"], truth, atol=1e-5, rtol=0)
-    assert heard["log_mel"] is batch.log_mel
-    assert heard["units"] is batch.units
-    assert heard["mask"] is batch.mel_mask
+    assert torch.equal(heard["log_mel"], batch.log_mel)
+    assert torch.equal(heard["units"], batch.units)
+    assert torch.equal(heard["mask"], batch.mel_mask)
     torch.testing.assert_close(terms["coefficients"], torch.tensor(0.0))
 
 
