@@ -30,6 +30,8 @@ from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
 from stages.runtime.pacing import Pacer
 
+_TOO_LATE_S = 1.0
+
 
 class StreamConfig(MotionConfig):
     """Configuration of `sample -`: that of the motion, and
@@ -115,7 +117,7 @@ def sample_stream(
     # What a first call does once (kernels chosen, memory taken) is done before anybody waits for it.
     for _ in animate([np.zeros(1, np.float32)], LiveMel(0.0, chosen_device)):
         pass
-    summary = StreamSummary(model, plan.latency_s(fps)[1])
+    summary, told_late = StreamSummary(model, plan.latency_s(fps)[1]), False
     mel, arrival = LiveMel(config.loudness_dbfs, chosen_device), _Arrival()
     with ExitStack() as stack:
         sender = None if live is None else stack.enter_context(LiveLinkSender(live))
@@ -131,6 +133,9 @@ def sample_stream(
             if pacer is not None:
                 for packet in packets(motion, fps, midnight_frame + summary.frames, config.live_subject):
                     pacer.put(packet)
+                if pacer.latest_s > _TOO_LATE_S and not told_late:
+                    say(f"frames come more than {_TOO_LATE_S:g} s late; give fewer --steps or a larger --hop")
+                    told_late = True
             summary.frames += len(motion)
     summary.seconds_of_speech = mel.num_samples / SAMPLE_RATE_HZ
     if pacer is not None:
