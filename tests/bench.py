@@ -130,7 +130,7 @@ def _report_mesh_to_speech(report: Callable[..., None], denoiser: MotionDenoiser
 
 def _training_step(denoiser: MotionDenoiser, head: Head, judge: MeshToSpeech | None) -> Callable[[], None]:
     """One step of the embedded animator's training on noise, in float32."""
-    config, dice = denoiser.config, torch.Generator()
+    config, dice = denoiser.config, torch.Generator().manual_seed(1)
     clip = TrainingClip(
         "noise", "ann", "neutral", 0.0, torch.rand(400, config.num_features) / 10, torch.randn(1600, 80),
         torch.zeros(800, dtype=torch.long),
@@ -151,7 +151,7 @@ def _training_step(denoiser: MotionDenoiser, head: Head, judge: MeshToSpeech | N
     told = torch.zeros(16, dtype=torch.long)
 
     def step() -> None:
-        objective(batch, told, torch.zeros(16), told, dice.manual_seed(1))["loss"].backward()
+        objective(batch, told, torch.zeros(16), told, dice)["loss"].backward()
 
     return step
 
