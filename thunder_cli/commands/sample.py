@@ -105,7 +105,7 @@ def sample(
     if inputs == [Path("-")]:
         for name, value in {
             "--split": split, "--m2s": m2s, "--hubert": hubert, "--audio-guidance": audio_guidance, "--rerank": rerank,
-            "--draws": draws,
+            "--draws": draws, "--speech-encoder": speech_encoder,
         }.items():  # fmt: skip
             if value is not None:
                 raise typer.BadParameter("needs the whole speech; name a file instead of -", param_hint=name)
