@@ -11,6 +11,7 @@ import torch
 from stages.artifacts.clips import ClipFile, open_clips
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.waveform import write_wav
+from stages.formats.frame_rate import at_frame_rate, check_frame_rate
 from stages.formats.live_link_face import write_live_link_face
 from stages.formats.vertex_npy import write_vertex_npy
 from stages.heads.arkit import ARKIT_FEATURES
@@ -41,6 +42,7 @@ def export(
     *,
     clip_ids: Sequence[str] = (),
     takes: Sequence[int] = (),
+    fps: float | None = None,
     force: bool = False,
     progress: Progress = silent,
 ) -> ExportResult:
@@ -54,6 +56,7 @@ def export(
         output: folder to write to; made if it is not there.
         clip_ids: clips to export; all if empty.
         takes: takes to export; all if empty.
+        fps: frames a second to write, resampled where a clip has others; the clip's own if None.
         force: replace files that exist.
 
     Raises:
@@ -62,6 +65,8 @@ def export(
     """
     if output.exists() and not output.is_dir():
         raise ThunderError(f"{output}: a file, wanted a folder for the export; choose another --output")
+    if fps is not None:
+        check_frame_rate(fps)
     with open_clips(path) as clips:
         columns = _arkit_columns(clips.head, path) if output_format == "arkit" else []
         plan = _plan(clips, clip_ids, takes)
@@ -76,15 +81,17 @@ def export(
             for clip_id, chosen in plan.items():
                 # Exact vertices are what was recorded; the motion of a displacement head only approximates them.
                 clip = clips.read(clip_id, vertices=output_format == "npy" and clips.head.kind == "displacement")
+                rate = clip.fps if fps is None else fps
                 for k in chosen:
-                    target, motion = output / f"{clip_id}.{k}.{suffix}", clip.takes[k]
+                    target, motion = output / f"{clip_id}.{k}.{suffix}", at_frame_rate(clip.takes[k], clip.fps, rate)
                     if output_format == "arkit":
-                        write_live_link_face(target, motion[:, columns], clip.fps)
+                        write_live_link_face(target, motion[:, columns], rate)
                     elif clip.vertices is not None:
-                        write_vertex_npy(target, [clip.vertices], clip.num_frames, clip.vertices.shape[1])
+                        exact = at_frame_rate(clip.vertices, clip.fps, rate)
+                        write_vertex_npy(target, [exact], len(exact), exact.shape[1])
                     else:
                         blocks = _vertex_blocks(head, motion, clips.template(clip.subject))
-                        write_vertex_npy(target, blocks, clip.num_frames, len(clips.head.template))
+                        write_vertex_npy(target, blocks, len(motion), len(clips.head.template))
                     advance(1)
                 if output_format == "arkit":
                     write_wav(output / f"{clip_id}.wav", clip.waveform)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from stages import export as export_stage
 from stages.artifacts.clips import open_clips, write_clips
 from stages.formats import live_link_face
+from stages.formats.frame_rate import at_frame_rate
 from stages.formats.live_link_face import read_live_link_face
 from stages.heads.head import build_head
 from stages.runtime.atomic_file import whole_or_none
@@ -83,6 +84,18 @@ def test_arkit_reads_back_equal_with_the_speech_beside_it(folder: Path) -> None:
     with wave.open("curves/b.1.wav") as sound:
         assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (16_000, 1, 2)
         np.testing.assert_array_equal(np.frombuffer(sound.readframes(10**9), "<i2"), clip.waveform)
+
+
+@pytest.mark.parametrize("fps", [30, 60])
+def test_arkit_at_another_rate_reads_back_equal_and_starts_with_the_sound(folder: Path, fps: int) -> None:
+    assert run("--format", "arkit", "--fps", str(fps))[0] == 0
+    with open_clips(Path("samples.h5")) as clips:
+        clip = clips.read("a")
+    motion, found = read_live_link_face(Path("export/a.1.csv"))
+    assert found == fps
+    assert len(motion) == clip.num_frames * fps / 25
+    np.testing.assert_array_equal(motion, at_frame_rate(clip.motion[1], 25, fps))
+    np.testing.assert_array_equal(motion[:: fps // 5], clip.motion[1][::5])  # five times a second, frames meet
 
 
 def test_arkit_finds_curves_by_name_in_any_order(folder: Path) -> None:
@@ -154,7 +167,8 @@ def test_a_head_without_arkit_curves_is_told_what_to_use(tmp_path: Path, monkeyp
         (["--format", "npy", "--takes", "2-0"], 2, "--takes wanted numbers such as 0,2 or 0-3, found '2-0'"),
         (["--format", "npy", "--takes", "one"], 2, "--takes wanted numbers"),
         (["--format", "npy", "--takes", "0-99999999999"], 2, "--takes wanted numbers"),
-        (["--format", "obj"], 2, "--format"),
+        (["--format", "arkit", "--fps", "0"], 1, "--fps wanted 1 to 1000 frames a second, such as 30 or 60, found 0"),
+        (["--format", "mp4"], 2, "--format"),
         ([], 2, "--format"),
     ],
 )

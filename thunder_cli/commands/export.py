@@ -31,13 +31,17 @@ def export(
         list[str] | None, typer.Option("--clip", help="Clip to export; repeatable. All, if not given.")
     ] = None,
     takes: Annotated[str, typer.Option("--takes", help="Takes to export, such as 0,2 or 0-3. All, if not given.")] = "",
+    fps: Annotated[
+        float | None,
+        typer.Option("--fps", help="Frames a second to write, such as 30 or 60; each clip's own, if not given."),
+    ] = None,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Writes takes for other programs: `<clip>.<k>.npy` or `<clip>.<k>.csv`, k from 0.
 
-    Example: `thunder export samples.h5 --format arkit -o export/`
+    Example: `thunder export samples.h5 --format arkit --fps 60 -o export/`
     """
     from stages.export import export as export_stage
 
@@ -47,6 +51,7 @@ def export(
         output_format.value,
         clip_ids=clip or (),
         takes=take_numbers(takes),
+        fps=fps,
         force=force,
         progress=console.progress(quiet=quiet),
     )
