@@ -27,7 +27,7 @@ def small_judge() -> MeshToSpeech:
     torch.manual_seed(0)
     size, indices = visible_size(small_head(), "mouth2s")
     config = MeshToSpeechConfig(
-        input="mouth2s", input_size=size, dim=16, num_layers=1, num_heads=2, kernel=5, num_units=8, speaker_dim=4
+        input="mouth2s", input_size=size, dim=16, num_layers=1, num_heads=2, kernel=5, num_units=8, voice_dim=4
     )
     judge = MeshToSpeech(config).eval().requires_grad_(False)
     judge.vertex_indices.copy_(indices)
