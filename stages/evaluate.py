@@ -17,8 +17,10 @@ from stages.artifacts.metrics_file import MetricRow, write_metrics
 from stages.heads.head import build_head
 from stages.metrics.catalogue import CATALOGUE, Metric, find_metrics, region_hash
 from stages.metrics.faces import ALL_VERTICES, ClipFaces, Face
+from stages.metrics.lip_sync import closures_within
 from stages.metrics.readability import num_characters, unreadable
 from stages.metrics.statistics import bootstrap_interval, weighted_mean
+from stages.metrics.visemes import LIPS_CLOSED, viseme_of
 from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, load_mesh_to_speech
 from stages.models.recogniser import Recogniser, load_recogniser
 from stages.models.vocoder import Vocoder, check_same_ears, load_vocoder
@@ -124,11 +126,11 @@ def evaluate(
         _refuse(asked, skipped)
         chosen = [metric for metric in chosen if metric.name not in skipped]
         table = _measure(chosen, reader, progress)
-    if table.num_takes[1] == 1:
-        single = {m.name: "needs at least two takes of a clip, found one" for m in chosen if "takes" in m.needs}
-        skipped |= single
+    impossible = table.impossible(chosen)
+    if impossible:
+        skipped |= impossible
         _refuse(asked, skipped)
-        chosen = [metric for metric in chosen if metric.name not in single]
+        chosen = [metric for metric in chosen if metric.name not in impossible]
     rows: list[MetricRow] = []
     left_out: dict[str, list[str]] = {}
     for metric in chosen:
@@ -309,6 +311,9 @@ class _ClipReader:
             regions=self.regions,
             waveform=self._tensor(clip.waveform),
             transcript=clip.transcript,
+            closures=closures_within(
+                [(p.start_s, p.end_s) for p in clip.phones if viseme_of(p.label) == LIPS_CLOSED], clip.fps, num_frames
+            ),
             judge=self.judge,
             reader=self.recogniser,
             vocoder=self.vocoder,
@@ -369,18 +374,36 @@ class _Table:
     values: dict[str, dict[str, float]]
     num_frames: dict[str, int]
     num_characters: dict[str, int]
+    num_closures: dict[str, int]
     num_takes: tuple[int, int]
 
     def weights(self, metric: Metric, clip_ids: Collection[str]) -> np.ndarray | None:
         """What the clips weigh in the metric's mean, (clips,); None where all weigh the same."""
-        counts = {"clip": None, "frame": self.num_frames, "character": self.num_characters}[metric.weight]
+        counts = {
+            "clip": None,
+            "frame": self.num_frames,
+            "character": self.num_characters,
+            "closure": self.num_closures,
+        }[metric.weight]
         return None if counts is None else np.array([counts[clip_id] for clip_id in clip_ids], float)
+
+    def impossible(self, metrics: Sequence[Metric]) -> dict[str, str]:
+        """Metrics that the clips leave undefined, one and all, and why."""
+        reasons = {}
+        if self.num_takes[1] == 1:
+            reasons["takes"] = "needs at least two takes of a clip, found one"
+        if not any(self.num_closures.values()):
+            reasons["closures"] = (
+                "needs the times of phones, among them P, B or M; they come with the clips of a dataset"
+            )
+        return {m.name: reason for m in metrics for need, reason in reasons.items() if need in m.needs}
 
 
 def _measure(metrics: list[Metric], reader: _ClipReader, progress: Progress) -> _Table:
     values: dict[str, dict[str, float]] = {metric.name: {} for metric in metrics}
     num_frames: dict[str, int] = {}
     characters: dict[str, int] = {}
+    closures: dict[str, int] = {}
     takes: list[int] = []
     ids = list(reader.samples)
     with progress("evaluating", total=len(ids)) as advance, torch.inference_mode():
@@ -388,12 +411,13 @@ def _measure(metrics: list[Metric], reader: _ClipReader, progress: Progress) -> 
             clip = reader.read(clip_id)
             num_frames[clip_id] = clip.takes.num_frames
             characters[clip_id] = num_characters(clip.transcript)
+            closures[clip_id] = len(clip.closures)
             takes.append(clip.num_takes)
             for metric in metrics:
-                if "reference" not in metric.needs or clip.truth is not None:
+                if clip.has(metric.needs):
                     values[metric.name][clip_id] = metric.value(clip, reader.record.units)
             advance(1)
-    return _Table(values, num_frames, characters, (min(takes), max(takes)))
+    return _Table(values, num_frames, characters, closures, (min(takes), max(takes)))
 
 
 def _summarise(metric: Metric, table: _Table, record: HeadRecord, seed: int) -> tuple[MetricRow, list[str]]:
@@ -422,4 +446,5 @@ def _summarise(metric: Metric, table: _Table, record: HeadRecord, seed: int) -> 
         high=high,
         clip_ids=tuple(good),
         per_clip=values,
+        weights=weights,
     ), bad

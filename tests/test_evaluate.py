@@ -10,7 +10,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from stages.artifacts.clips import Clip, open_clips, write_clips
+from stages.artifacts.clips import Clip, Phone, open_clips, write_clips
 from stages.artifacts.files import open_hdf5, read_json_attribute
 from stages.artifacts.head_record import HeadRecord
 from stages.artifacts.metrics_file import read_metrics
@@ -18,6 +18,7 @@ from stages.evaluate import evaluate
 from stages.heads.head import build_head
 from stages.metrics import faces as faces_module
 from stages.metrics.catalogue import CATALOGUE, region_hash
+from stages.runtime import assets
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 from tests.builders import small_clip, small_dataset, small_head
@@ -53,8 +54,9 @@ def takes_of(clip: Clip, *, noise: float = 0.05, num_takes: int = NUM_TAKES) -> 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with dataset.h5 (4 clips) and samples.h5 (3 takes of each)."""
+    """A working folder with dataset.h5 (4 clips) and samples.h5 (3 takes of each), and no shipped judge."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(assets, "_FOLDERS", (tmp_path / "shipped",))
     small_dataset(Path("dataset.h5"))
     sample_from(Path("dataset.h5"), Path("samples.h5"), takes_of)
     return tmp_path
@@ -96,7 +98,11 @@ def test_every_figure_equals_the_formula_on_whole_arrays(folder: Path, monkeypat
             pairs = [(a, b) for a in range(NUM_TAKES) for b in range(a)]
             spread = np.mean([1000 * np.linalg.norm(takes[a] - takes[b], axis=-1) for a, b in pairs], axis=0)
             per_clip["s-div-upper"].append(spread[:, upper].mean())
+            per_clip["s-div-lower"].append(spread[:, regions["mouth"]].mean())
             per_clip["s-div-lips"].append(spread[:, lips].mean())
+            per_clip["dtw"].append(
+                float(np.mean([warped(1000 * take[:, lips], 1000 * truth[:, lips]) for take in takes]))
+            )
             per_clip["jitter"].append(25**3 * np.linalg.norm(np.diff(seen, 3, axis=1), axis=-1).mean())
             per_clip["jitter-truth"].append(25**3 * np.linalg.norm(np.diff(true_seen, 3, axis=0), axis=-1).mean())
             x, y = takes[:, :, lips].reshape(NUM_TAKES, len(truth), -1), truth[:, lips].reshape(len(truth), -1)
@@ -111,11 +117,55 @@ def test_every_figure_equals_the_formula_on_whole_arrays(folder: Path, monkeypat
         assert row.low <= row.value <= row.high
 
 
+def warped(lips: np.ndarray, truth: np.ndarray) -> float:
+    """DTW at 25 fps, cell by cell."""
+    num_frames, best = len(lips), {(-1, -1): 0.0}
+    for i in range(num_frames):
+        for j in range(max(0, i - 5), min(num_frames, i + 6)):
+            cost = np.linalg.norm(lips[i] - truth[j], axis=-1).mean()
+            ways = [((i - 1, j), 1), ((i, j - 1), 1), ((i - 1, j - 1), 2)]
+            best[i, j] = min(best[way] + weight * cost for way, weight in ways if way in best)
+    return best[num_frames - 1, num_frames - 1] / (2 * num_frames)
+
+
+def test_closures_are_counted_in_clips_with_timed_p_b_or_m(folder: Path) -> None:
+    def speak(clip: Clip) -> Clip:
+        """One take with lips shut at 0.4 s and open elsewhere, one open throughout; three closures told, or none."""
+        motion = np.zeros((2, *clip.motion.shape), "f4")
+        motion[:, :, jaw] = 0.8
+        motion[0, 10, jaw] = 0.0
+        times = ((0.36, 0.44, "B"), (0.8, 0.9, "M"), (9.0, 9.1, "P")) if clip.id == "s0_clip" else ((0.36, 0.44, "P"),)
+        spoken = () if clip.id == "s3_clip" else tuple(Phone(*phone) for phone in (*times, (0.5, 0.7, "AA")))
+        return replace(clip, motion=motion, seed=np.arange(2), phones=spoken)
+
+    head = small_head()
+    jaw = head.features.index("jawOpen")
+    # The lips of this head touch where it is at rest.
+    template = head.template.copy()
+    template[head.landmarks["lip_bottom"]] = template[head.landmarks["lip_top"]]
+    small_dataset(Path("dataset.h5"), head=replace(head, template=template))
+    sample_from(Path("dataset.h5"), Path("samples.h5"), speak)
+    code, _, err = run("--metrics", "closure-rate")
+    assert code == 0, err
+    (row,) = [row for row in read_metrics(Path("metrics.h5")) if row.name == "closure-rate"]
+    assert row.clip_ids == ("s0_clip", "s1_clip", "s2_clip")
+    np.testing.assert_allclose(row.per_clip, [0.25, 0.5, 0.5])
+    assert row.weights is not None
+    np.testing.assert_array_equal(row.weights, [2, 1, 1])  # what lies beyond the clip is no closure of it
+    assert row.value == pytest.approx((2 * 0.25 + 0.5 + 0.5) / 4)
+
+
+def test_clips_without_timed_closures_have_no_closure_rate(folder: Path) -> None:
+    code, _, err = run("--metrics", "closure-rate")
+    assert code == 1
+    assert "metric closure-rate: needs the times of phones, among them P, B or M" in err
+
+
 def test_truth_as_samples_has_no_error_and_full_correlation(folder: Path) -> None:
     sample_from(Path("dataset.h5"), Path("samples.h5"), lambda clip: takes_of(clip, noise=0.0))
-    assert run("--metrics", "lve,mve,fdd,l-pcc,l-ccc,s-div,jitter")[0] == 0
+    assert run("--metrics", "lve,mve,fdd,l-pcc,l-ccc,dtw,s-div,jitter")[0] == 0
     found = values()
-    for name in ("lve", "lve-l2", "mve", "fdd", "fdd-abs", "s-div-upper", "s-div-lips"):
+    for name in ("lve", "lve-l2", "mve", "fdd", "fdd-abs", "dtw", "s-div-upper", "s-div-lower", "s-div-lips"):
         assert found[name] == pytest.approx(0, abs=1e-4)
     assert found["l-pcc"] == pytest.approx(1)
     assert found["l-ccc"] == pytest.approx(1)
@@ -262,6 +312,7 @@ def test_every_formula_is_documented_with_what_is_done_over_clips() -> None:
     for metric in CATALOGUE:
         text = " ".join((metric.formula.__doc__ or "").split())
         assert ("frames pooled" in text) == (metric.weight == "frame"), metric.name
+        assert ("weighted by closures" in text) == (metric.weight == "closure"), metric.name
         assert ("weighted by characters" in text) == (metric.weight == "character"), metric.name
         assert "lips" in text.lower() or metric.region != "lips"
 
@@ -270,7 +321,7 @@ def test_without_a_reference_the_rest_is_measured_and_the_missing_is_named(folde
     Path("dataset.h5").unlink()
     code, _, err = run()
     assert code == 0
-    assert set(values()) == {"s-div-upper", "s-div-lips", "jitter"}
+    assert set(values()) == {"s-div-upper", "s-div-lower", "s-div-lips", "jitter"}
     assert "not computed: lve," in err
     assert "--reference dataset.h5" in err
 
@@ -279,7 +330,7 @@ def test_metrics_asked_for_by_name_do_without_what_only_their_kin_need(folder: P
     Path("dataset.h5").unlink()
     code, _, err = run("--metrics", "jitter,s-div")
     assert code == 0
-    assert set(values()) == {"s-div-upper", "s-div-lips", "jitter"}
+    assert set(values()) == {"s-div-upper", "s-div-lower", "s-div-lips", "jitter"}
     assert "not computed: jitter-truth: needs the true motion" in err
     code, _, err = run("--metrics", "jitter,jitter-truth", "--force")
     assert code == 1
@@ -306,7 +357,7 @@ def test_no_common_clip_names_ids_of_both(folder: Path) -> None:
     assert " s0_clip" in err
     # What lies in the folder by chance is done without, unless a metric that needs it is asked for.
     assert run()[0] == 0
-    assert set(values()) == {"s-div-upper", "s-div-lips", "jitter"}
+    assert set(values()) == {"s-div-upper", "s-div-lower", "s-div-lips", "jitter"}
     code, _, err = run("--metrics", "lve", "--force")
     assert code == 1
     assert "my_s0_clip" in err
@@ -390,7 +441,7 @@ def test_a_dataset_of_another_rate_is_done_without_when_not_named(folder: Path) 
     sample_from(Path("dataset.h5"), Path("samples.h5"), _fps(30.0))
     code, _, err = run()
     assert code == 0
-    assert set(values()) == {"s-div-upper", "s-div-lips", "jitter"}
+    assert set(values()) == {"s-div-upper", "s-div-lower", "s-div-lips", "jitter"}
     assert "samples.h5 has 30 fps, the reference 25" in err
 
 

@@ -32,6 +32,7 @@ class MetricRow:
         low, high: its 95 % bootstrap interval over clips.
         clip_ids: the clips behind it.
         per_clip: (clips,) f64, one value a clip.
+        weights: (clips,) f64, what each counts in `value`: frames, characters; None where all count the same.
     """
 
     name: str
@@ -44,6 +45,7 @@ class MetricRow:
     high: float
     clip_ids: tuple[str, ...]
     per_clip: np.ndarray
+    weights: np.ndarray | None = None
 
 
 def write_metrics(path: Path, rows: list[MetricRow], provenance: Provenance, *, force: bool) -> None:
@@ -54,6 +56,8 @@ def write_metrics(path: Path, rows: list[MetricRow], provenance: Provenance, *, 
             group = per_clip.create_group(row.name)
             write_array(group, "value", np.asarray(row.per_clip, "f8"), "clip", row.unit)
             write_names(group, "clip", row.clip_ids, "clip")
+            if row.weights is not None:
+                write_array(group, "weight", np.asarray(row.weights, "f8"), "clip")
             group = summary.create_group(row.name)
             for name in ("value", "unit", "formula", "region", "region_hash", "low", "high"):
                 group.attrs[name] = getattr(row, name)
@@ -84,4 +88,5 @@ def _read_row(file: h5py.File, name: str) -> MetricRow:
         high=float(attrs["high"]),
         clip_ids=read_names(clips, "clip"),
         per_clip=read_array(clips, "value", ndim=1, finite=False),
+        weights=read_array(clips, "weight", ndim=1) if "weight" in clips else None,
     )

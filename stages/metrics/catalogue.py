@@ -16,8 +16,8 @@ from stages.metrics import diversity, geometry, lip_sync, readability, speech_re
 from stages.metrics.faces import ALL_VERTICES, ClipFaces, Face, Region
 from stages.runtime.errors import ThunderError
 
-Need = Literal["reference", "takes", "m2s", "recogniser"]
-Weight = Literal["clip", "frame", "character"]
+Need = Literal["reference", "takes", "closures", "m2s", "recogniser"]
+Weight = Literal["clip", "frame", "character", "closure"]
 
 # Metrics that a later version computes, and what they wait for.
 _NOT_YET = dict.fromkeys(("cer", "ver"), "needs the lip reader, which is not in this version")
@@ -43,7 +43,8 @@ class Metric:
         dimension: `length`, `area`, `jerk`, `ratio`, or `mel` (standard deviations of a normalised log-mel).
         per_take: a clip's values in head units: (N,) one a take, or () where takes are taken together.
         needs: without these the metric cannot be computed.
-        weight: what counts the same in the mean over clips: every clip, every frame, or every character of the transcript.
+        weight: what counts the same in the mean over clips: every clip, every frame, every character of the transcript, or
+            every phone that closes the lips.
     """
 
     name: str
@@ -101,8 +102,24 @@ def _l_ccc(clip: ClipFaces) -> Tensor:
     return clip.compare("lips", lambda take, truth, _: lip_sync.lip_concordance(take, truth))
 
 
+def _dtw(clip: ClipFaces) -> Tensor:
+    return clip.compare("lips", lambda take, truth, _: lip_sync.lip_warping_distance(take, truth, clip.fps))
+
+
+def _closure_rate(clip: ClipFaces) -> Tensor:
+    return lip_sync.closure_rate(clip.gap(clip.takes), clip.closures, clip.fps)
+
+
+def _closure_rate_truth(clip: ClipFaces) -> Tensor:
+    return lip_sync.closure_rate(clip.gap(clip.true_face), clip.closures, clip.fps)
+
+
 def _s_div_upper(clip: ClipFaces) -> Tensor:
     return _diversity(clip, "upper_face")
+
+
+def _s_div_lower(clip: ClipFaces) -> Tensor:
+    return _diversity(clip, "mouth")
 
 
 def _s_div_lips(clip: ClipFaces) -> Tensor:
@@ -168,7 +185,21 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("fdd-abs", geometry.absolute_face_dynamics_deviation, "upper_face", "area", _fdd_abs),
     Metric("l-pcc", lip_sync.lip_correlation, "lips", "ratio", _l_pcc),
     Metric("l-ccc", lip_sync.lip_concordance, "lips", "ratio", _l_ccc),
+    Metric("dtw", lip_sync.lip_warping_distance, "lips", "length", _dtw, weight="frame"),
+    Metric(
+        "closure-rate", lip_sync.closure_rate, "", "ratio", _closure_rate, frozenset({"closures"}), weight="closure"
+    ),
+    Metric(
+        "closure-rate-truth",
+        lip_sync.closure_rate,
+        "",
+        "ratio",
+        _closure_rate_truth,
+        frozenset({"closures", "reference"}),
+        weight="closure",
+    ),
     Metric("s-div-upper", diversity.sample_diversity, "upper_face", "length", _s_div_upper, frozenset({"takes"})),
+    Metric("s-div-lower", diversity.sample_diversity, "mouth", "length", _s_div_lower, frozenset({"takes"})),
     Metric("s-div-lips", diversity.sample_diversity, "lips", "length", _s_div_lips, frozenset({"takes"})),
     Metric("jitter", geometry.jitter, ALL_VERTICES, "jerk", _jitter, frozenset()),
     Metric("jitter-truth", geometry.jitter, ALL_VERTICES, "jerk", _jitter_truth),

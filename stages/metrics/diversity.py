@@ -7,8 +7,9 @@ from torch import Tensor
 def sample_diversity(takes: Tensor) -> Tensor:
     """S-DIV: mean over pairs of takes, frames and vertices of the L2 distance. Over clips: the mean.
 
-    Over the upper face, which speech does not determine, more is better within what is human; over the lips, which it
-    does, less is better. The seeds print S-DIV without its formula; the definition is ours. It does not grow with N.
+    Over the upper face, which speech does not determine, more is better within what is human; over the lower face and the
+    lips, which it does, less is better. The seeds print S-DIV without its formula; the definition is ours. It does not grow
+    with N.
 
     Args:
         takes: (N, T, V, 3), N takes of one clip without head pose, head units.

@@ -3,7 +3,7 @@
 Means over frames are taken block by block of frames, so that memory does not grow with the length of the clip.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -63,6 +63,7 @@ class ClipFaces:
         regions: name -> vertex indices (M,); `all` is every vertex.
         waveform: (S,) i16, 16 kHz, the speech that the takes were made from.
         transcript: what is said.
+        closures: start and end in seconds of every phone in it for which the lips close, where phones are known.
         judge: the frozen mesh-to-speech model that listens to the faces, where there is one.
         reader: the frozen recogniser that reads what the judge hears, where there is one.
         vocoder: makes sound of what the judge hears for the reader; without, it reads the judge's spectrogram.
@@ -75,6 +76,7 @@ class ClipFaces:
     regions: dict[Region, Tensor] = field(repr=False)
     waveform: Tensor
     transcript: str = ""
+    closures: tuple[tuple[float, float], ...] = ()
     judge: MeshToSpeech | None = None
     reader: Recogniser | None = None
     vocoder: Vocoder | None = None
@@ -91,12 +93,23 @@ class ClipFaces:
             raise ValueError(f"clip {self.id} has no truth")
         return self.truth
 
+    def has(self, needs: Collection[str]) -> bool:
+        """Whether this clip has what a metric needs and some clips lack: a truth, phones that close the lips."""
+        return ("reference" not in needs or self.truth is not None) and ("closures" not in needs or bool(self.closures))
+
     def compare(self, region: Region, formula: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
         """(N,): `formula(take (T, M, 3), truth (T, M, 3), template (M, 3))` over a whole region, one take at a time."""
         indices = self.regions[region]
         truth, template = self.true_face.vertices(indices), self.takes.template[indices]
         takes = (Face(self.takes.head, motion, self.takes.template) for motion in self.takes.motion)
         return torch.stack([formula(take.vertices(indices), truth, template) for take in takes])
+
+    def gap(self, face: Face) -> Tensor:
+        """Distance (..., T) of the mid-points of the inner lips, head units."""
+        landmarks = face.head.record.landmarks
+        indices = torch.tensor([landmarks["lip_top"], landmarks["lip_bottom"]], device=face.motion.device)
+        top, bottom = face.vertices(indices).unbind(-2)
+        return torch.linalg.vector_norm(top - bottom, dim=-1)
 
     def average(self, region: Region, formula: Callable[[Tensor, slice], Tensor], *, reach: int = 0) -> Tensor:
         """Mean over frames of `formula(indices (M,), frames)`, itself a mean over the frames that it is given.

@@ -5,6 +5,8 @@ silence. Phones of one class cannot be told apart by what is seen.
 """
 
 SILENCE = "SIL"
+# The class of the phones that are not said unless the lips meet.
+LIPS_CLOSED = "p"
 
 # Class -> its phones, in the order in which tables and pictures show them: from the lips backward, then vowels from open
 # to close. A stressed AH is ʌ and ER is ɜ; unstressed both are the class "@".
