@@ -1,4 +1,4 @@
-"""Takes as files for other programs, one file a take."""
+"""Takes as files for other programs, with the speech beside them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,27 +8,32 @@ from typing import Literal
 import numpy as np
 import torch
 
-from stages.artifacts.clips import ClipFile, open_clips
+from stages.artifacts.clips import Clip, ClipFile, open_clips
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.waveform import write_wav
 from stages.formats.frame_rate import at_frame_rate, check_frame_rate
+from stages.formats.gltf import Take, write_glb
 from stages.formats.live_link_face import write_live_link_face
 from stages.formats.vertex_npy import write_vertex_npy
 from stages.heads.arkit import ARKIT_FEATURES
-from stages.heads.head import Head, build_head
+from stages.heads.head import FlameHead, LinearHead, build_head
+from stages.heads.rig import rig_motion, rig_of
+from stages.rendering.shading import vertex_normals
 from stages.runtime.errors import ThunderError, explained_write
 from stages.runtime.progress import Progress, silent
 
-Format = Literal["npy", "arkit"]
+Format = Literal["arkit", "gltf", "npy", "wav"]
 
-_SUFFIX: dict[Format, str] = {"npy": "npy", "arkit": "csv"}
+# What files are called after `<clip>.<k>`, for formats of one file a take, and after `<clip>`, of one file a clip.
+_TAKE_SUFFIX: dict[Format, str] = {"npy": "npy", "arkit": "csv"}
+_CLIP_SUFFIX: dict[Format, str] = {"gltf": "glb"}
 # Coordinates computed at once when vertices are written: 16 MiB.
 _BLOCK_SIZE = 1 << 22
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What `export` wrote: one file a take, and with `arkit` the speech of every clip."""
+    """What `export` wrote: files of takes, and the speech of every clip; `wav` alone has no takes."""
 
     files: list[Path]
     num_clips: int
@@ -46,10 +51,11 @@ def export(
     force: bool = False,
     progress: Progress = silent,
 ) -> ExportResult:
-    """Writes takes k = 0, 1, ... of every clip to `<clip>.<k>.<suffix>`.
+    """Writes takes k = 0, 1, ... of every clip, and its speech as `<clip>.wav`; frame 0 and the first sample fall together.
 
-    `npy`: vertices (T, V, 3) float32 in head units, head pose included, on the face of the clip's subject. `arkit`: Live
-    Link Face CSV, with the speech as `<clip>.wav` beside it; frame 0 and the first sample fall together.
+    `arkit`: `<clip>.<k>.csv`, Live Link Face CSV. `gltf`: `<clip>.glb`, the face of the clip's subject with an animation a
+    take. `npy`: `<clip>.<k>.npy`, vertices (T, V, 3) float32 in head units, head pose included, on the face of the clip's
+    subject. `wav`: the speech alone.
 
     Args:
         path: `thunder.samples`, or a `thunder.dataset`, whose recorded motion is take 0.
@@ -60,42 +66,94 @@ def export(
         force: replace files that exist.
 
     Raises:
-        ThunderError: no such clip or take, a head whose motion the format cannot hold, a file that exists, or a folder
-            that cannot be written. Files finished before are kept.
+        ThunderError: no such clip or take, a head whose motion the format cannot hold, options that the format has no use
+            for, a file that exists, or a folder that cannot be written. Files finished before are kept.
     """
     if output.exists() and not output.is_dir():
         raise ThunderError(f"{output}: a file, wanted a folder for the export; choose another --output")
-    if fps is not None:
-        check_frame_rate(fps)
+    _check_options(output_format, takes, fps)
     with open_clips(path) as clips:
-        columns = _arkit_columns(clips.head, path) if output_format == "arkit" else []
+        if output_format == "arkit":
+            _arkit_columns(clips.head, path)
         plan = _plan(clips, clip_ids, takes)
-        suffix = _SUFFIX[output_format]
-        targets = [output / f"{clip_id}.{k}.{suffix}" for clip_id, chosen in plan.items() for k in chosen]
-        sounds = [output / f"{clip_id}.wav" for clip_id in plan] if output_format == "arkit" else []
-        _refuse_existing([*targets, *sounds], force=force)
+        targets = {clip_id: _targets(output, output_format, clip_id, chosen) for clip_id, chosen in plan.items()}
+        files = [target for each in targets.values() for target in each]
+        sounds = {clip_id: output / f"{clip_id}.wav" for clip_id in plan}
+        _refuse_existing([*files, *sounds.values()], force=force)
         with explained_write(output):
             output.mkdir(parents=True, exist_ok=True)
         head = build_head(clips.head)
-        with progress("exporting", total=len(targets)) as advance:
+        with progress("exporting", total=len(plan)) as advance:
             for clip_id, chosen in plan.items():
                 # Exact vertices are what was recorded; the motion of a displacement head only approximates them.
-                clip = clips.read(clip_id, vertices=output_format == "npy" and clips.head.kind == "displacement")
-                rate = clip.fps if fps is None else fps
-                for k in chosen:
-                    target, motion = output / f"{clip_id}.{k}.{suffix}", at_frame_rate(clip.takes[k], clip.fps, rate)
-                    if output_format == "arkit":
-                        write_live_link_face(target, motion[:, columns], rate)
-                    elif clip.vertices is not None:
-                        exact = at_frame_rate(clip.vertices, clip.fps, rate)
-                        write_vertex_npy(target, [exact], len(exact), exact.shape[1])
-                    else:
-                        blocks = _vertex_blocks(head, motion, clips.template(clip.subject))
-                        write_vertex_npy(target, blocks, len(motion), len(clips.head.template))
-                    advance(1)
-                if output_format == "arkit":
-                    write_wav(output / f"{clip_id}.wav", clip.waveform)
-    return ExportResult([*targets, *sounds], len(plan), len(targets))
+                exact = output_format == "npy" and clips.head.kind == "displacement"
+                clip = clips.read(clip_id, vertices=exact)
+                _write_takes(output_format, targets[clip_id], clip, chosen, head, clips.template(clip.subject), fps)
+                write_wav(sounds[clip_id], clip.waveform)
+                advance(1)
+    num_takes = 0 if output_format == "wav" else sum(len(chosen) for chosen in plan.values())
+    return ExportResult([*files, *sounds.values()], len(plan), num_takes)
+
+
+def _check_options(output_format: Format, takes: Sequence[int], fps: float | None) -> None:
+    if fps is not None:
+        check_frame_rate(fps)
+    if output_format == "wav" and (takes or fps is not None):
+        raise ThunderError(
+            "--format wav is the speech alone, of which there are no takes or frames; leave out --takes and --fps"
+        )
+
+
+def _targets(output: Path, output_format: Format, clip_id: str, takes: Sequence[int]) -> list[Path]:
+    """The files of one clip, its sound apart: one a take, or one for all of them, or none."""
+    if output_format in _TAKE_SUFFIX:
+        return [output / f"{clip_id}.{k}.{_TAKE_SUFFIX[output_format]}" for k in takes]
+    return [output / f"{clip_id}.{_CLIP_SUFFIX[output_format]}"] if output_format in _CLIP_SUFFIX else []
+
+
+def _write_takes(
+    output_format: Format,
+    targets: Sequence[Path],
+    clip: Clip,
+    takes: Sequence[int],
+    head: LinearHead | FlameHead,
+    template: np.ndarray,
+    fps: float | None,
+) -> None:
+    """Writes what `_targets` listed for one clip."""
+    rate = clip.fps if fps is None else fps
+    motions = [at_frame_rate(clip.takes[k], clip.fps, rate) for k in takes]
+    if output_format == "gltf":
+        _write_gltf(targets[0], clip, takes, motions, head, template, rate)
+        return
+    for target, motion in zip(targets, motions if targets else (), strict=True):
+        if output_format == "arkit":
+            write_live_link_face(target, motion[:, _arkit_columns(head.record, target)], rate)
+        elif clip.vertices is not None:
+            exact = at_frame_rate(clip.vertices, clip.fps, rate)
+            write_vertex_npy(target, [exact], len(exact), exact.shape[1])
+        else:
+            write_vertex_npy(target, _vertex_blocks(head, motion, template), len(motion), len(template))
+
+
+def _write_gltf(
+    target: Path,
+    clip: Clip,
+    takes: Sequence[int],
+    motions: Sequence[np.ndarray],
+    head: LinearHead | FlameHead,
+    template: np.ndarray,
+    fps: float,
+) -> None:
+    animations = [
+        Take(f"{clip.id}.{k}", rig_motion(head, motion, template), fps)
+        for k, motion in zip(takes, motions, strict=True)
+    ]
+    faces = head.record.faces
+    normals = vertex_normals(torch.from_numpy(template)[None], torch.from_numpy(faces))[0].numpy()
+    colours = head.record.arrays.get("colours")
+    rig = rig_of(head, template)
+    write_glb(target, rig, faces, normals, animations, colours=colours, sound=f"{clip.id}.wav")
 
 
 def _plan(clips: ClipFile, clip_ids: Sequence[str], takes: Sequence[int]) -> dict[str, list[int]]:
@@ -136,12 +194,12 @@ def _arkit_columns(head: HeadRecord, path: Path) -> list[int]:
     if missing:
         raise ThunderError(
             f"{path}: --format arkit wants a head with ARKit's curves, found head {head.name} ({head.kind}) without "
-            f"{missing[0]}{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}; use --format npy"
+            f"{missing[0]}{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}; use --format gltf or npy"
         )
     return [head.features.index(name) for name in ARKIT_FEATURES]
 
 
-def _vertex_blocks(head: Head, motion: np.ndarray, template: np.ndarray) -> Iterator[np.ndarray]:
+def _vertex_blocks(head: LinearHead | FlameHead, motion: np.ndarray, template: np.ndarray) -> Iterator[np.ndarray]:
     """Vertices (t, V, 3) of a motion (T, D), head pose included, a few frames at a time."""
     rest = torch.from_numpy(template)
     with torch.inference_mode():

@@ -55,8 +55,8 @@ def test_npy_holds_the_vertices_of_every_take_with_head_pose(folder: Path, monke
     monkeypatch.setattr(export_stage, "_BLOCK_SIZE", 7 * 64 * 3)  # seven frames at once: 30 is no multiple
     code, out, _ = run("--format", "npy")
     assert code == 0
-    assert "6 files to export: 6 takes of 2 clips" in out
-    assert names() == ["a.0.npy", "a.1.npy", "a.2.npy", "b.1.0.npy", "b.1.1.npy", "b.1.2.npy"]
+    assert "8 files to export: 6 takes of 2 clips" in out
+    assert names() == ["a.0.npy", "a.1.npy", "a.2.npy", "a.wav", "b.1.0.npy", "b.1.1.npy", "b.1.2.npy", "b.1.wav"]
     head = build_head(small_head())
     with open_clips(Path("samples.h5")) as clips:
         for clip_id in clips:
@@ -113,11 +113,18 @@ def test_arkit_finds_curves_by_name_in_any_order(folder: Path) -> None:
     np.testing.assert_array_equal(read_live_link_face(Path("export/s0_clip.0.csv"))[0][:, order], recorded[:, :52])
 
 
+def test_wav_is_the_speech_alone(folder: Path) -> None:
+    code, out, _ = run("--format", "wav", "--clip", "a")
+    assert code == 0
+    assert "1 files to export: the speech of 1 clip" in out
+    assert names() == ["a.wav"]
+
+
 def test_clips_and_takes_are_chosen(folder: Path) -> None:
     assert run("--format", "npy", "--clip", "b.1", "--takes", "2,0-1,0")[0] == 0
-    assert names() == ["b.1.0.npy", "b.1.1.npy", "b.1.2.npy"]
+    assert names() == ["b.1.0.npy", "b.1.1.npy", "b.1.2.npy", "b.1.wav"]
     assert run("--format", "npy", "-o", "two", "--takes", "1")[0] == 0
-    assert names("two") == ["a.1.npy", "b.1.1.npy"]
+    assert names("two") == ["a.1.npy", "a.wav", "b.1.1.npy", "b.1.wav"]
 
 
 def test_a_dataset_is_exported_as_one_take_with_its_exact_vertices(tmp_path: Path) -> None:
@@ -153,7 +160,7 @@ def test_a_head_without_arkit_curves_is_told_what_to_use(tmp_path: Path, monkeyp
     code, _, err = run("dataset.h5", "--format", "arkit")
     assert code == 1
     assert "wants a head with ARKit's curves, found head small test head (displacement)" in err
-    assert "use --format npy" in err
+    assert "use --format gltf or npy" in err
     assert names(".") == ["dataset.h5"]
 
 
@@ -168,6 +175,8 @@ def test_a_head_without_arkit_curves_is_told_what_to_use(tmp_path: Path, monkeyp
         (["--format", "npy", "--takes", "one"], 2, "--takes wanted numbers"),
         (["--format", "npy", "--takes", "0-99999999999"], 2, "--takes wanted numbers"),
         (["--format", "arkit", "--fps", "0"], 1, "--fps wanted 1 to 1000 frames a second, such as 30 or 60, found 0"),
+        (["--format", "wav", "--fps", "30"], 1, "--format wav is the speech alone"),
+        (["--format", "wav", "--takes", "1"], 1, "leave out --takes and --fps"),
         (["--format", "mp4"], 2, "--format"),
         ([], 2, "--format"),
     ],

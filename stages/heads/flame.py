@@ -106,6 +106,34 @@ class FlameHead(nn.Module):
             moved = moved + weights[:, j, None] * away
         return moved
 
+    def skinning(self, motion: Tensor, *, template: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """What engines need to play a motion: how strong the corrections are, and where every joint goes.
+
+        A joint that rests at j_0 (of the template, without expression) takes a vertex v to R (v - j_0) + place.
+
+        Args:
+            motion: (T, D).
+            template: (V, 3), as in `vertices`.
+
+        Returns:
+            corrections: (T, 9 (J - 1)), weights of `pose_basis`.
+            rotations: (T, J, 3, 3), of every joint in space.
+            places: (T, J, 3), head units.
+        """
+        template = self.template if template is None else template
+        num_shapes = len(self.basis)
+        rest = self.joint_regressor @ template  # (J, 3)
+        joints = rest + (motion[:, :num_shapes] @ self.joint_basis.flatten(1)).unflatten(-1, (-1, 3))  # (T, J, 3)
+        turns = self._turns(motion[:, num_shapes:], pose=True)
+        still = torch.zeros(len(motion), 3, 3, dtype=motion.dtype, device=motion.device)
+        corrections = torch.cat([turns.get(j, still).flatten(1) for j in range(1, len(JOINTS))], dim=1)
+        rotations = torch.eye(3, dtype=motion.dtype, device=motion.device).expand(*joints.shape, 3).clone()
+        places = rest.expand_as(joints).clone()
+        for j, (turn, shift) in self._in_the_world(turns, joints).items():
+            rotations[:, j] += turn
+            places[:, j] += (turn @ (rest[j] - joints[:, j]).unsqueeze(-1))[..., 0] + shift
+        return corrections, rotations, places
+
     def _turns(self, angles: Tensor, *, pose: bool) -> dict[int, Tensor]:
         """R - I of each joint that has features, relative to its parent."""
         identity = torch.eye(3, dtype=angles.dtype, device=angles.device)

@@ -14,8 +14,10 @@ from thunder_cli.take_numbers import take_numbers
 class Format(StrEnum):
     """What other programs read."""
 
-    npy = "npy"
     arkit = "arkit"
+    gltf = "gltf"
+    npy = "npy"
+    wav = "wav"
 
 
 def export(
@@ -24,7 +26,12 @@ def export(
     ),
     *,
     output_format: Annotated[
-        Format, typer.Option("--format", help="npy: vertices (T, V, 3); arkit: Live Link Face CSV and the speech.")
+        Format,
+        typer.Option(
+            "--format",
+            help="arkit: Live Link Face CSV; gltf: .glb with an animation a take; npy: vertices (T, V, 3); wav: the speech "
+            "alone, which the others have beside them.",
+        ),
     ],
     output: Output = Path("export"),
     clip: Annotated[
@@ -39,7 +46,7 @@ def export(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Writes takes for other programs: `<clip>.<k>.npy` or `<clip>.<k>.csv`, k from 0.
+    """Writes takes for other programs, `<clip>.<k>` with k from 0, and their speech.
 
     Example: `thunder export samples.h5 --format arkit --fps 60 -o export/`
     """
@@ -59,4 +66,5 @@ def export(
         console.print_json({"files": result.files, "clips": result.num_clips, "takes": result.num_takes})
         return
     clips = f"{result.num_clips} clip{'s' if result.num_clips > 1 else ''}"
-    console.print_result({"wrote": f"{len(result.files)} files to {output}: {result.num_takes} takes of {clips}"})
+    what = f"{result.num_takes} takes" if result.num_takes else "the speech"
+    console.print_result({"wrote": f"{len(result.files)} files to {output}: {what} of {clips}"})
