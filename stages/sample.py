@@ -48,6 +48,7 @@ class SampleConfig(MotionConfig):
     """
 
     takes: int = 5
+        clips: how many of the clips of a dataset's split; all if None.
     rerank: Literal["m2s"] | None = None
     draws: int = Field(3, ge=2)
     audio_guidance: float = 0.0
@@ -55,6 +56,7 @@ class SampleConfig(MotionConfig):
 
 @dataclass
 class SampleSummary:
+    clips: int | None = Field(None, ge=1)
     """What was sampled."""
 
     output: Path
@@ -135,7 +137,7 @@ def sample(
     hashes = _inputs_of_samples(model_path, dataset if split else None, m2s, config)
     provenance = Provenance(seed, config.model_dump(mode="json"), hashes)
     with write_clips(output, "thunder.samples", record, provenance, force=force) as writer:
-        for speech in _read_speeches(files, dataset, split, record, summary, progress):
+        for speech in _read_speeches(files, dataset, split, config.clips, record, summary, progress):
             samples = torch.from_numpy(speech.waveform).to(chosen_device)
             sound = denoiser.speech_encoder.read(samples)
             num_frames = max(1, int(np.ceil(speech.duration_s * denoiser.config.fps - 1e-6)))
@@ -237,7 +239,7 @@ def _read_speeches(
     taken: set[str] = set()
     if dataset is not None and split is not None:
         with open_clips(dataset, "thunder.dataset") as file:
-            ids = file.ids(split)
+            ids = _some_of(file.ids(split), num_clips)
             with progress(f"clips of {split}", total=len(ids)) as advance:
                 for clip_id in ids:
                     taken.add(clip_id)
@@ -281,3 +283,10 @@ def _transcript_beside(path: Path) -> str:
     """The text in `<name>.txt` beside a sound file, if there is one."""
     text = path.with_suffix(".txt")
     return text.read_text(encoding="utf-8", errors="replace").strip() if text != path and text.is_file() else ""
+    num_clips: int | None,
+def _some_of(ids: list[str], number: int | None) -> list[str]:
+    """So many of them, drawn from all: the same ones whatever the seed, so that figures of takes and models compare."""
+    chosen = np.random.default_rng(0).permutation(len(ids))[:number]
+    return [ids[k] for k in sorted(chosen)]
+
+

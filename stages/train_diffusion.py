@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from stages.artifacts.checkpoint import write_checkpoint
-from stages.artifacts.clips import open_clips
+from stages.artifacts.clips import ClipFile, open_clips
 from stages.artifacts.files import check_output
 from stages.audio.pretrained import PretrainedSpeech, load_pretrained
 from stages.heads.head import Head, build_head, region_indices
@@ -28,6 +28,7 @@ from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.clips_in_memory import (
     TrainingClip,
     load_training_clips,
+    mistrack,
     motion_statistics,
     name_units,
     read_sounds,
@@ -63,7 +64,10 @@ class TrainDiffusionConfig(LoopConfig):
         encoder_*: sizes of our own speech encoder; `encoder_dim` is also what the features of a folder are brought to.
         freeze_encoder: leave the speech encoder as it is: a folder's, or that of another model.
         regression: train the deterministic twin, see `MotionDenoiserConfig`.
-        weight_*: of the loss terms, see `DiffusionWeights`.
+        max_clips: training clips to use, drawn by the seed; all if None.
+        motion_noise: errors added to the motion of training clips, in deviations of each feature, see `mistrack`: what
+            trainings on poorly tracked faces are like.
+        weight_*: of the loss terms, see `DiffusionWeights`; `weight_m2s` is `audio_consistency`.
         m2s_schedule: of `weight_m2s` over timesteps, see `listening_share`.
         drop_*: how often a condition is withheld.
     """
@@ -74,6 +78,8 @@ class TrainDiffusionConfig(LoopConfig):
     num_timesteps: int = Field(500, ge=1)
     freeze_encoder: bool = False
     regression: bool = False
+    max_clips: int | None = Field(None, ge=1)
+    motion_noise: float = Field(0.0, ge=0)
     dim: int = Field(512, ge=1)
     num_layers: int = Field(8, ge=1)
     num_heads: int = Field(8, ge=1)
@@ -152,7 +158,7 @@ def train_diffusion(
         if m2s is not None:
             judge, judged_head = load_mesh_to_speech(m2s, chosen_device, hubert=hubert)
             check_same_face(judged_head, record, judge.config.input, m2s)
-        clips, fps = load_training_clips(file, "train", progress)
+        clips, fps = _load_clips(file, config, seed, progress)
         val_clips = load_training_clips(file, "val", progress)[0] if file.ids("val") else []
         if judge is not None:
             name_units(clips + val_clips, file, judge, progress)
@@ -240,6 +246,16 @@ def _check_encoder(config: TrainDiffusionConfig, speech_encoder: Path | None, en
     if config.freeze_encoder and speech_encoder is None and encoder_from is None:
         raise ThunderError(
             "--freeze-encoder wants an encoder that has learned; give --speech-encoder or --encoder-from"
+def _load_clips(
+    file: ClipFile, config: TrainDiffusionConfig, seed: int, progress: Progress
+) -> tuple[list[TrainingClip], float]:
+    """What is trained on, and its fps: as much as may be used, tracked as well as it should be."""
+    clips, fps = load_training_clips(file, "train", progress, at_most=config.max_clips, seed=seed)
+    if config.motion_noise > 0:
+        mistrack(clips, config.motion_noise, fps, seed)
+    return clips, fps
+
+
         )
     if speech_encoder is not None and encoder_from is not None:
         raise ThunderError("--speech-encoder and --encoder-from both say what hears the speech; give one of them")

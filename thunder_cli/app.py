@@ -20,6 +20,7 @@ import typer
 
 from stages.runtime.provenance import toolkit_version
 from thunder_cli.commands import (
+    compare,
     doctor,
     evaluate,
     evaluate_m2s,
@@ -81,6 +82,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 for name, function in COMMANDS.items():
     app.command(name)(function)
+    "compare": compare.compare,
 
 
 def main() -> None:

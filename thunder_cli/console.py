@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -21,6 +22,8 @@ from stages.runtime.progress import Advance, Progress, silent
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
+
+    from stages.artifacts.results_file import Results
 
 # Paths and transcripts may hold `:name:`, which rich would turn into an emoji.
 stderr = Console(stderr=True, highlight=False, emoji=False)
@@ -119,6 +122,20 @@ def print_training(summary: Any, *, as_json: bool) -> None:
         "waited_for_data": f"{100 * summary.waiting_share:.1f} % of the time",
     }
     print_result(result | {name: round(value, 4) for name, value in summary.figures.items()}, as_json=as_json)
+
+
+def print_results(results: "Results", written: Sequence[Path]) -> None:
+    """Prints the rows of a results file, and what else was written."""
+    columns = ("row", "metric", "mean", "95 % interval", "deviation", "unit", "seeds", "clips")
+    lines = []
+    for row in results.rows:
+        interval = "-" if math.isnan(row.low) else f"{row.low:.3f} .. {row.high:.3f}"
+        deviation = "-" if math.isnan(row.deviation) else f"{row.deviation:.3f}"
+        lines.append(
+            (row.row, row.metric, f"{row.mean:.3f}", interval, deviation, row.unit, str(row.seeds), str(row.clips))
+        )
+    files = ", ".join(map(str, written))
+    print_table("", columns, lines, caption=f"deviation over seeds, interval over clips; written to {files}")
 
 
 def print_json(value: Any) -> None:

@@ -13,6 +13,12 @@ from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 
 
+# How long an error of a tracked face lasts.
+_TRACKING_ERROR_S = 0.2
+
+# One clip that reaches so many times as far as half of the others is broken, whatever the unit.
+_ABSURD_EXTENT = 1e4
+
 @dataclass
 class TrainingClip:
     """One clip.
@@ -34,8 +40,10 @@ class TrainingClip:
     sound: Tensor | None = None
 
 
-def load_training_clips(file: ClipFile, split: str, progress: Progress = silent) -> tuple[list[TrainingClip], float]:
-    """All clips of a split, and their common fps.
+def load_training_clips(
+    file: ClipFile, split: str, progress: Progress = silent, *, at_most: int | None = None, seed: int = 0
+) -> tuple[list[TrainingClip], float]:
+    """All clips of a split, or `at_most` of them, drawn by `seed`; and their common fps.
 
     Raises:
         ThunderError: no clip in the split, speech that is missing, or clips of different fps.
@@ -44,6 +52,9 @@ def load_training_clips(file: ClipFile, split: str, progress: Progress = silent)
     if not ids:
         raise ThunderError(f"{file.path}: no clip in split {split!r}; preprocess a corpus with more subjects or clips")
     clips, rates = [], set()
+    if at_most is not None:
+        order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))
+        ids = [ids[k] for k in order[:at_most].tolist()]
     with progress(f"reading {split}", total=len(ids)) as advance:
         for clip_id in ids:
             clip = file.read(clip_id)
@@ -96,6 +107,25 @@ def read_sounds(clips: list[TrainingClip], file: ClipFile, encoder: FolderEncode
 def waveform_of(clip: TrainingClip, file: ClipFile) -> Tensor:
     """The recording (S,) i16 of a clip, which is not kept in memory."""
     return torch.from_numpy(file.read(clip.id).waveform)
+
+
+def mistrack(clips: list[TrainingClip], amount: float, fps: float, seed: int) -> None:
+    """Adds to the motion of every clip what a tracker would get wrong: the same errors whenever the clip is used.
+
+    Errors last a fifth of a second, so that they look like motion and cannot be told from it by their quickness.
+
+    Args:
+        amount: standard deviation of the errors, in deviations of each feature over all clips.
+    """
+    _, scale = motion_statistics(clips, smallest_scale=0.0)
+    kernel = torch.hann_window(max(1, round(_TRACKING_ERROR_S * fps)) + 2, periodic=False)[1:-1]
+    kernel /= kernel.square().sum().sqrt()
+    generator = torch.Generator().manual_seed(seed)
+    for clip in clips:
+        num_frames, num_features = clip.motion.shape
+        white = torch.randn(num_features, 1, num_frames + len(kernel) - 1, generator=generator)
+        errors = torch.nn.functional.conv1d(white, kernel[None, None])[:, 0].T  # (T, D)
+        clip.motion = clip.motion + amount * scale * errors
 
 
 def motion_statistics(clips: list[TrainingClip], *, smallest_scale: float) -> tuple[Tensor, Tensor]:

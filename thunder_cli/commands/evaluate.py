@@ -52,8 +52,8 @@ def evaluate(
 ) -> None:
     """Measures samples: how near the true motion, how lively, how diverse, how well they speak.
 
-    Metrics: lve, mve, fdd, l-pcc, l-ccc, dtw, closure-rate, s-div, jitter, m2s. Means over takes, then over clips, with 95 % bootstrap
-    intervals over clips.
+    Metrics: lve, mve, fdd, l-pcc, l-ccc, dtw, closure-rate, s-div, jitter, m2s. Means over takes, then over clips, with
+    95 % bootstrap intervals over clips.
 
     Example: `thunder evaluate samples.h5 --reference dataset.h5 --metrics lve,fdd`
     """

@@ -1,15 +1,12 @@
 """`thunder evaluate-m2s`: how good mesh-to-speech models are, over seeds, against floors and ceilings."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from thunder_cli import console
 from thunder_cli.options import Device, Force, Hubert, Json, Output, Quiet, Seed
-
-if TYPE_CHECKING:
-    from stages.artifacts.results_file import ResultRow
 
 
 def evaluate_m2s(
@@ -62,18 +59,4 @@ def evaluate_m2s(
     if json:
         console.print_json(found)
         return
-    written = [str(path) for path in (output, confusions, pictured) if path is not None]
-    console.print_table(
-        "",
-        ("row", "metric", "mean", "95 % interval", "deviation", "unit", "seeds", "clips"),
-        [_cells(row) for row in found.rows],
-        caption=f"deviation over seeds, interval over clips; written to {', '.join(written)}",
-    )
-
-
-def _cells(row: "ResultRow") -> tuple[str, ...]:
-    from math import isnan
-
-    interval = "-" if isnan(row.low) else f"{row.low:.3f} .. {row.high:.3f}"
-    deviation = "-" if isnan(row.deviation) else f"{row.deviation:.3f}"
-    return row.row, row.metric, f"{row.mean:.3f}", interval, deviation, row.unit, str(row.seeds), str(row.clips)
+    console.print_results(found, [path for path in (output, confusions, pictured) if path is not None])

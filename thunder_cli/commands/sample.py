@@ -24,6 +24,9 @@ def sample(
     ] = None,
     split: Annotated[str | None, typer.Option("--split", help="Also animate the clips of train, val or test.")] = None,
     dataset: Annotated[Path, typer.Option("--dataset", help="Where --split looks.")] = Path("dataset.h5"),
+    clips: Annotated[
+        int | None, typer.Option("--clips", help="Of that split, always the same ones.  [default: all]", min=1)
+    ] = None,
     m2s: Annotated[Path | None, typer.Option("--m2s", help="Mesh-to-speech model that scores every take.")] = None,
     hubert: Hubert = None,
     speech_encoder: Annotated[
@@ -104,8 +107,8 @@ def sample(
     }
     if inputs == [Path("-")]:
         for name, value in {
-            "--split": split, "--m2s": m2s, "--hubert": hubert, "--audio-guidance": audio_guidance, "--rerank": rerank,
-            "--draws": draws, "--speech-encoder": speech_encoder,
+            "--split": split, "--clips": clips, "--m2s": m2s, "--hubert": hubert, "--audio-guidance": audio_guidance,
+            "--rerank": rerank, "--draws": draws, "--speech-encoder": speech_encoder,
         }.items():  # fmt: skip
             if value is not None:
                 raise typer.BadParameter("needs the whole speech; name a file instead of -", param_hint=name)
@@ -118,8 +121,10 @@ def sample(
         raise typer.BadParameter("--rate, --live, --look-ahead, --hop and --loudness go with - alone")
     if Path("-") in (inputs or []):
         raise typer.BadParameter("- stands alone: standard input is one speech")
-    if not inputs and split is None:
-        raise typer.BadParameter("name a sound file or folder, or give --split")
+    if split is None and (clips is not None or not inputs):
+        raise typer.BadParameter(
+            "name a sound file or folder, or give --split" if clips is None else "--clips needs --split"
+        )
     if hubert is not None and m2s is None:
         raise typer.BadParameter("needs --m2s MODEL", param_hint="--hubert")
 
@@ -128,6 +133,7 @@ def sample(
 
     options = {
         "takes": n,
+        "clips": clips,
         "audio_guidance": audio_guidance,
         "rerank": rerank,
         "draws": draws,

@@ -47,6 +47,13 @@ def train_diffusion(
     regression: Annotated[
         bool, typer.Option("--regression", help="Train the deterministic twin: the same network without noise.")
     ] = False,
+    max_clips: Annotated[
+        int | None, typer.Option("--max-clips", help="Training clips to use, drawn by --seed.  [default: all]")
+    ] = None,
+    motion_noise: Annotated[
+        float | None,
+        typer.Option("--motion-noise", help="Errors as of a tracker on training motion, in deviations of each feature."),
+    ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Windows a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its peak.")] = None,
@@ -77,6 +84,8 @@ def train_diffusion(
         "learning_rate": learning_rate,
         "freeze_encoder": freeze_encoder or None,
         "regression": regression or None,
+        "max_clips": max_clips,
+        "motion_noise": motion_noise,
         "weight_m2s": weight_m2s,
         "m2s_schedule": m2s_schedule,
         "weight_lips": weight_lips,
