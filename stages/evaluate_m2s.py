@@ -21,6 +21,7 @@ from stages.artifacts.listing import root_attributes
 from stages.artifacts.results_file import ResultRow, Results, write_results
 from stages.audio.log_mel import log_mel
 from stages.heads.head import build_head
+from stages.metrics.hearers import Estimate, mean_hearer, model_hearer, ridge_hearers, true_hearer
 from stages.metrics.hearing_bench import (
     METRICS,
     OF_MEL,
@@ -32,7 +33,6 @@ from stages.metrics.hearing_bench import (
 )
 from stages.metrics.hearing_table import HearingTable
 from stages.metrics.judged_clips import JudgedClip, motion_of_another, read_judged_clips
-from stages.metrics.listening import Estimate, mean_hearer, model_hearer, ridge_hearers, true_hearer
 from stages.metrics.reconstruction import MelScale
 from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, load_mesh_to_speech
 from stages.models.recogniser import load_recogniser

@@ -96,6 +96,8 @@ class TrainDiffusionConfig(LoopConfig):
     weight_smoothness: float = Field(0.02, ge=0)
     weight_m2s: float = Field(0.1, ge=0)
     weight_m2s_features: float = Field(0.0, ge=0)
+    weight_m2s_mel: float = Field(1.0, ge=0)
+    weight_m2s_units: float = Field(1.0, ge=0)
     m2s_schedule: ListeningSchedule = "alpha"
     drop_speech: float = Field(0.1, ge=0, le=1)
     drop_emotion: float = Field(0.3, ge=0, le=1)
@@ -185,6 +187,8 @@ def train_diffusion(
             config.weight_smoothness,
             config.weight_m2s,
             config.weight_m2s_features,
+            config.weight_m2s_mel,
+            config.weight_m2s_units,
         ),
         dropout=Dropout(config.drop_speech, config.drop_emotion, config.drop_subject),
         context_noise=config.context_noise,
@@ -242,10 +246,6 @@ def train_diffusion(
     return summarise(trained, output, network, config)
 
 
-def _check_encoder(config: TrainDiffusionConfig, speech_encoder: Path | None, encoder_from: Path | None) -> None:
-    if config.freeze_encoder and speech_encoder is None and encoder_from is None:
-        raise ThunderError(
-            "--freeze-encoder wants an encoder that has learned; give --speech-encoder or --encoder-from"
 def _load_clips(
     file: ClipFile, config: TrainDiffusionConfig, seed: int, progress: Progress
 ) -> tuple[list[TrainingClip], float]:
@@ -256,6 +256,10 @@ def _load_clips(
     return clips, fps
 
 
+def _check_encoder(config: TrainDiffusionConfig, speech_encoder: Path | None, encoder_from: Path | None) -> None:
+    if config.freeze_encoder and speech_encoder is None and encoder_from is None:
+        raise ThunderError(
+            "--freeze-encoder wants an encoder that has learned; give --speech-encoder or --encoder-from"
         )
     if speech_encoder is not None and encoder_from is not None:
         raise ThunderError("--speech-encoder and --encoder-from both say what hears the speech; give one of them")

@@ -33,7 +33,7 @@ from stages.training.clips_in_memory import (
     waveform_of,
 )
 from stages.training.face_augmentation import FaceAugmentation
-from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
+from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train, worst_clip
 from stages.training.m2s_objective import M2SObjective, M2SWeights
 from stages.training.windows import WindowBatch, WindowShape, draw_voices, draw_windows, window_at
 
@@ -154,8 +154,7 @@ def train_m2s(
             float(train_step(model, (drawn[0].item(k), drawn[1][k : k + 1], drawn[2][k : k + 1]))["loss"])
             for k in range(config.batch_size)
         ]
-        worst = max(range(len(losses)), key=lambda k: losses[k] if math.isfinite(losses[k]) else math.inf)
-        return clips[int(drawn[0].clip[worst])].id
+        return worst_clip([clips[k].id for k in drawn[0].clip.tolist()], losses)
 
     val_shape = WindowShape(num_frames, fps)
 

@@ -17,7 +17,7 @@ from stages.runtime.devices import resolve_device
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.augmentation import vary_recording
-from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
+from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train, worst_clip
 from stages.training.mel_masking import hide_parts, smear
 from stages.training.recogniser_objective import RecogniserObjective
 from stages.training.transcribed_clips import (
@@ -118,8 +118,9 @@ def train_recogniser(
     def train_step(model: torch.nn.Module, batch: SpeechBatch) -> dict[str, torch.Tensor]:
         return model(batch)
 
+    @torch.no_grad()
     def blame(model: torch.nn.Module, batch: SpeechBatch) -> str:
-        return ", ".join(batch.ids)
+        return worst_clip(batch.ids, [float(model(batch.item(k))["loss"]) for k in range(len(batch.ids))])
 
     some = tried.clips[:_MAX_VALIDATION_CLIPS]
 

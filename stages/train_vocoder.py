@@ -1,6 +1,5 @@
 """Trains a vocoder on a dataset, in the units and voices of a mesh-to-speech model."""
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -26,7 +25,7 @@ from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
-from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
+from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train, worst_clip
 from stages.training.spoken_segments import SegmentBatch, draw_segments, load_spoken_clips, segment_in_the_middle
 from stages.training.vocoder_objective import VocoderObjective, VocoderWeights
 
@@ -130,8 +129,8 @@ def train_vocoder(
         clips = load_spoken_clips(file, chosen, ears, head, heard=config.heard_share > 0, progress=progress)
         some = file.ids("val")[:_MAX_VALIDATION_CLIPS]
         val_clips = load_spoken_clips(file, some, ears, head, heard=True, progress=progress)
-    if not any(clip.waveform.any() for clip in clips):
-        raise ThunderError(f"{dataset}: no sound in split 'train'; preprocess a corpus with its speech")
+    if not clips:
+        raise ThunderError(f"{dataset}: no clip of split 'train' lasts 20 ms; preprocess longer recordings")
     add_weight_norm(network)
     objective = VocoderObjective(
         network,
@@ -150,8 +149,7 @@ def train_vocoder(
     @torch.no_grad()
     def blame(model: torch.nn.Module, batch: SegmentBatch) -> str:
         losses = [float(model(batch.item(k))["loss"]) for k in range(config.batch_size)]
-        worst = max(range(len(losses)), key=lambda k: losses[k] if math.isfinite(losses[k]) else math.inf)
-        return clips[int(batch.clip[worst])].id
+        return worst_clip([clips[k].id for k in batch.clip.tolist()], losses)
 
     def validate(model: torch.nn.Module) -> dict[str, float]:
         figures: dict[str, float] = {}

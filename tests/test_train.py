@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from stages.artifacts.checkpoint import read_checkpoint
@@ -13,6 +15,8 @@ from stages.artifacts.clips import open_clips, write_clips
 from stages.artifacts.files import open_hdf5, read_json_attribute
 from stages.runtime.provenance import Provenance
 from stages.training import loop
+from stages.training.m2s_objective import M2SObjective
+from stages.training.windows import WindowBatch
 from tests.builders import small_clip, small_dataset, small_head
 from thunder_cli.app import app
 
@@ -188,7 +192,43 @@ def test_mesh_to_speech_needs_enough_speech_and_a_mouth() -> None:
     small_dataset(Path("mouthless.h5"), head=replace(head, regions={"lips": head.regions["lips"]}))
     code, _, stderr = run("train-m2s", "mouthless.h5", *QUICK)
     assert code == 1
-    assert "no region 'mouth'" in stderr
+    assert "mouth2s wanted a region 'mouth', found lips; preprocess the corpus again" in stderr
+    assert "use --input face2s or exp2s" in stderr
+
+
+@pytest.mark.parametrize("command", ["train-m2s", "train-diffusion"])
+def test_a_clip_without_speech_or_of_absurd_motion_is_named(command: str) -> None:
+    for name, spoilt in (
+        ("mute", {"waveform": np.zeros(32_000, "i2")}),
+        ("huge", {"motion": small_clip(num_frames=50).motion * np.float32(1e30)}),
+    ):
+        with write_clips(Path(f"{name}.h5"), "thunder.dataset", small_head(), Provenance(0), force=False) as writer:
+            writer.add(small_clip("good", num_frames=50))
+            writer.add(replace(small_clip(name, num_frames=50), **spoilt))
+    for name, says in (
+        ("mute", "mute.h5: clip mute has no speech"),
+        ("huge", "clip huge: motion reaches 4.5e+29, that of other clips 0.45"),
+    ):
+        code, _, stderr = run(command, f"{name}.h5", *QUICK, "-o", "new.h5")
+        assert code == 1
+        assert says in stderr
+        assert stderr.count("error:") == 1
+        assert not Path("new.h5").exists()
+
+
+def test_a_loss_that_is_no_number_names_the_clip_that_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = M2SObjective.forward
+
+    def spoiled(self: M2SObjective, batch: WindowBatch, *arguments: Any) -> dict[str, torch.Tensor]:
+        terms = made(self, batch, *arguments)
+        # The second training clip.
+        return terms | {"loss": terms["loss"] * torch.where((batch.clip == 1).any(), torch.nan, 1.0)}
+
+    monkeypatch.setattr(M2SObjective, "forward", spoiled)
+    code, _, stderr = run("train-m2s", "--preset", "tiny", "--steps", "9", "--batch-size", "8")
+    assert code == 1
+    assert "error: the loss became nan" in stderr
+    assert "in clip s1_clip; lower --learning-rate" in stderr
 
 
 def test_a_listener_of_another_head_is_refused() -> None:

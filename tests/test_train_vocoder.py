@@ -144,7 +144,7 @@ def test_errors_say_what_and_leave_nothing() -> None:
     refused("other.h5", says="m2s.h5: trained on head small test head")
     with write_clips(Path("mute.h5"), "thunder.dataset", head, Provenance(seed=0), force=False) as writer:
         writer.add(replace(small_clip("mute"), waveform=np.zeros(19_200, "i2")))
-    refused("mute.h5", says="mute.h5: no sound in split 'train'")
+    refused("mute.h5", says="mute.h5: clip mute has no speech, its sound is silent")
 
 
 def test_a_clip_shorter_than_what_the_vocoder_sees_and_no_validation_clips() -> None:

@@ -97,6 +97,16 @@ def is_silent(waveform: NDArray[np.float32]) -> bool:
     return not len(waveform) or float(np.abs(waveform).max()) < SILENCE_PEAK
 
 
+def check_spoken(samples: NDArray[np.int16], where: str) -> None:
+    """Refuses sound (S,) from which nothing could be learned, and by which nothing could be judged.
+
+    Raises:
+        ThunderError: it is silent; the message begins with `where`.
+    """
+    if is_silent(to_float(samples)):
+        raise ThunderError(f"{where} has no speech, its sound is silent; preprocess the corpus with its sound")
+
+
 def to_int16(waveform: NDArray[np.floating]) -> NDArray[np.int16]:
     """Full scale 1.0 as 16-bit samples, louder ones clipped; undone by `to_float`."""
     return np.clip(np.round(waveform * 32768.0), -32768, 32767).astype(np.int16)

@@ -147,7 +147,8 @@ def region_indices(record: HeadRecord, name: str) -> Tensor:
         ThunderError: the head has no such region, or an empty one.
     """
     if name not in record.regions or len(record.regions[name]) == 0:
+        found = ", ".join(region for region, indices in record.regions.items() if len(indices)) or "none"
         raise ThunderError(
-            f"head {record.name}: no region {name!r}; it has {', '.join(k for k, v in record.regions.items() if len(v))}"
+            f"head {record.name}: wanted a region {name!r}, found {found}; preprocess the corpus again, which marks it"
         )
     return torch.from_numpy(record.regions[name]).long()

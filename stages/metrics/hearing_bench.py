@@ -12,10 +12,10 @@ from torch import Tensor
 from stages.audio.griffin_lim import griffin_lim
 from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import to_int16
+from stages.metrics.hearers import Estimate, Hearer, compare
 from stages.metrics.hearing_table import HearingTable
 from stages.metrics.intelligibility import intelligibility
 from stages.metrics.judged_clips import JudgedClip
-from stages.metrics.listening import Estimate, Hearer, compare
 from stages.metrics.phone_confusions import UNKNOWN, count_confusions, phones_of_units, tally
 from stages.metrics.readability import character_error_rate, num_characters, unreadable
 from stages.metrics.reconstruction import MelScale

@@ -11,6 +11,7 @@ from torch import Tensor
 from stages.artifacts.clips import ClipFile
 from stages.audio.log_mel import MEL_RATE_HZ, speech_log_mel
 from stages.audio.speech_units import UNIT_RATE_HZ, assign_units
+from stages.audio.waveform import check_spoken
 from stages.metrics.phone_confusions import is_sound, phones_at
 from stages.metrics.reconstruction import sounding
 from stages.runtime.progress import Progress, silent
@@ -67,6 +68,9 @@ def read_judged_clips(
 
     Returns:
         Clips that last 20 ms or longer; none where the split is empty.
+
+    Raises:
+        ThunderError: a clip without speech.
     """
     ids: Sequence[str] = file.ids(split)
     if at_most_s is not None:
@@ -77,6 +81,7 @@ def read_judged_clips(
     with progress(f"reading {split}", total=len(ids)) as advance:
         for clip_id in ids:
             clip = file.read(clip_id)
+            check_spoken(clip.waveform, f"{file.path}: clip {clip_id}")
             waveform = torch.from_numpy(clip.waveform)
             mel = speech_log_mel(waveform)
             length = min(len(mel), round(clip.num_frames / clip.fps * MEL_RATE_HZ)) // 2 * 2

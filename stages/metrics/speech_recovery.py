@@ -30,7 +30,8 @@ def mel_recovery_error(heard: AudioConsistency) -> Tensor:
     """M2S mel error: mean over frames and bands of |heard − spoken| between log-mels. Over clips: the mean.
 
     Both are normalised band by band by the model's statistics, so that the unit is a standard deviation over its
-    training speech. The model hears the voice described by mean and deviation of the spoken mel: what a face cannot tell.
+    training speech. The model is lent the voice, as its speaker encoder describes it from the speech: what a face cannot
+    tell.
     """
     return heard.mel
 

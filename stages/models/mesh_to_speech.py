@@ -209,6 +209,11 @@ def visible_size(record: HeadRecord, kind: MelInput) -> tuple[int, Tensor]:
     """
     if kind == "exp2s":
         return _num_expression_features(record), torch.zeros(0, dtype=torch.long)
+    if kind == "mouth2s" and not len(record.regions.get("mouth", ())):
+        raise ThunderError(
+            f"head {record.name}: mouth2s wanted a region 'mouth', found {', '.join(record.regions) or 'no region'}; "
+            f"preprocess the corpus again, which marks it, or use --input face2s or exp2s"
+        )
     indices = region_indices(record, "mouth") if kind == "mouth2s" else torch.arange(len(record.template))
     return 3 * len(indices), indices
 

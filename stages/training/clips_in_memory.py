@@ -7,17 +7,18 @@ from torch import Tensor
 
 from stages.artifacts.clips import ClipFile
 from stages.audio.log_mel import LOG_FLOOR, speech_log_mel
+from stages.audio.waveform import check_spoken
 from stages.models.mesh_to_speech import MeshToSpeech
 from stages.models.speech_encoder import FolderEncoder
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
-
 
 # How long an error of a tracked face lasts.
 _TRACKING_ERROR_S = 0.2
 
 # One clip that reaches so many times as far as half of the others is broken, whatever the unit.
 _ABSURD_EXTENT = 1e4
+
 
 @dataclass
 class TrainingClip:
@@ -46,20 +47,19 @@ def load_training_clips(
     """All clips of a split, or `at_most` of them, drawn by `seed`; and their common fps.
 
     Raises:
-        ThunderError: no clip in the split, speech that is missing, or clips of different fps.
+        ThunderError: no clip in the split, a clip without speech, or clips of different fps.
     """
     ids = file.ids(split)
     if not ids:
         raise ThunderError(f"{file.path}: no clip in split {split!r}; preprocess a corpus with more subjects or clips")
-    clips, rates = [], set()
     if at_most is not None:
         order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))
         ids = [ids[k] for k in order[:at_most].tolist()]
+    clips, rates = [], set()
     with progress(f"reading {split}", total=len(ids)) as advance:
         for clip_id in ids:
             clip = file.read(clip_id)
-            if len(clip.waveform) == 0:
-                raise ThunderError(f"{file.path}: clip {clip_id} has no speech; preprocess it with its sound")
+            check_spoken(clip.waveform, f"{file.path}: clip {clip_id}")
             rates.add(clip.fps)
             mel = pad_mel(speech_log_mel(torch.from_numpy(clip.waveform)), clip.num_frames / clip.fps)
             clips.append(
@@ -130,6 +130,17 @@ def mistrack(clips: list[TrainingClip], amount: float, fps: float, seed: int) ->
 
 def motion_statistics(clips: list[TrainingClip], *, smallest_scale: float) -> tuple[Tensor, Tensor]:
     """Mean and deviation (D,) over all frames; deviations are kept above `smallest_scale`, so that a feature that a
-    corpus hardly uses is not magnified into noise."""
+    corpus hardly uses is not magnified into noise.
+
+    Raises:
+        ThunderError: a clip whose motion dwarfs that of the others.
+    """
+    extents = torch.stack([clip.motion.abs().max() for clip in clips])
+    usual, largest = float(extents.median()), float(extents.max())
+    if largest > _ABSURD_EXTENT * usual > 0:
+        raise ThunderError(
+            f"clip {clips[int(extents.argmax())].id}: motion reaches {largest:.3g}, that of other clips {usual:.3g}, so that "
+            f"nothing of them would be left beside it; preprocess the corpus without it"
+        )
     motion = torch.cat([clip.motion for clip in clips])
     return motion.mean(0), motion.std(0, correction=0).clamp_min(smallest_scale)

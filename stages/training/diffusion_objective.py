@@ -19,7 +19,8 @@ from stages.training.windows import WindowBatch
 
 @dataclass(frozen=True)
 class DiffusionWeights:
-    """Weights of the loss terms. Each geometric term is divided by the variance of what it measures, so 1 means "explain
+    """Weights of the loss terms. The three of what is heard (units, mel and the judge's features) multiply
+    `audio_consistency`. Each geometric term is divided by the variance of what it measures, so 1 means "explain
     all of it" whatever the unit. The papers' weights are not published or belong to other units; these are ours."""
 
     coefficients: float = 1.0
@@ -30,6 +31,8 @@ class DiffusionWeights:
     smoothness: float = 0.02
     audio_consistency: float = 0.1
     audio_features: float = 0.0
+    audio_mel: float = 1.0
+    audio_units: float = 1.0
 
 
 ListeningSchedule = Literal["alpha", "snr", "constant", "late"]
@@ -197,7 +200,11 @@ class DiffusionObjective(nn.Module):
                 mask=batch.mel_mask[heeded],
                 true_motion=batch.motion[heeded, num_context:] if self.weights.audio_features > 0 else None,
             )
-            heard_total = heard.total(feature_weight=self.weights.audio_features)
+            heard_total = heard.total(
+                mel_weight=self.weights.audio_mel,
+                unit_weight=self.weights.audio_units,
+                feature_weight=self.weights.audio_features,
+            )
             total = total.index_add(0, heeded, self.weights.audio_consistency * asked[heeded] * heard_total)
             terms |= {"audio_mel": heard.mel, "audio_units": heard.units, "unit_accuracy": heard.unit_accuracy}
         means = {name: value.mean() for name, value in terms.items()}

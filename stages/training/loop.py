@@ -7,7 +7,7 @@ precision. One process trains: batches and files are not shared out.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,7 @@ def train(
         draw: a batch, by the generator alone; it runs in another thread than the steps.
         train_step: loss terms of a batch; `loss` is minimised.
         validate: figures of the model with averaged weights, for the curves.
-        blame: says which clip of a batch made the loss what is not a number.
+        blame: says which clip of a batch made the loss what is not a number; see `worst_clip`.
         state_path: where the state of an interrupted training is; removed when the training is complete.
         resume: go on from that state.
 
@@ -135,7 +135,7 @@ def train(
             if not torch.isfinite(terms["loss"].detach() + norm):
                 raise ThunderError(
                     f"the loss became {terms['loss'].item()} and its gradient {norm.item()} at step {step}"
-                    + (f", worst in clip {blame(wrapped, batch)}" if blame is not None else "")
+                    + (f", in clip {blame(wrapped, batch)}" if blame is not None else "")
                     + "; lower --learning-rate"
                     + (", the state before it is kept, go on with --resume" if state_path.exists() else "")
                 )
@@ -156,6 +156,18 @@ def train(
         averaged = {name: value.half() for name, value in averaged.items()}
     seconds = time.monotonic() - began
     return Trained(averaged, arrays, seconds, waited / max(seconds, 1e-9))
+
+
+def worst_clip(ids: Sequence[str], losses: Sequence[float]) -> str:
+    """Which clip of a batch has the greatest loss, one that is not a number before all.
+
+    Where that is so of every clip, no clip is to blame but the weights: all are named.
+    """
+    good = [math.isfinite(loss) for loss in losses]
+    if not any(good):
+        some = list(dict.fromkeys(ids))
+        return ", ".join(some[:3]) + (f" and {len(some) - 3} more" if len(some) > 3 else "") + ", all of the batch"
+    return ids[max(range(len(losses)), key=lambda k: losses[k] if good[k] else math.inf)]
 
 
 def mean_terms(rows: list[Terms]) -> dict[str, float]:

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from stages.artifacts.clips import ClipFile
 from stages.audio.log_mel import HOP_SAMPLES, cut_mel, loudness_gain, speech_log_mel
+from stages.audio.waveform import check_spoken
 from stages.heads.head import Head
 from stages.models.mesh_to_speech import MeshToSpeech
 from stages.models.reconstruction import reconstruct_mel
-from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 
 
@@ -65,15 +65,14 @@ def load_spoken_clips(
     """Reads clips and, if `heard`, listens to their faces once.
 
     Raises:
-        ThunderError: speech that is missing.
+        ThunderError: a clip without speech.
     """
     device = model.mel_mean.device
     clips = []
     with progress("listening to faces" if heard else "reading speech", total=len(clip_ids)) as advance:
         for clip_id in clip_ids:
             clip = file.read(clip_id)
-            if len(clip.waveform) < 2 * HOP_SAMPLES:
-                raise ThunderError(f"{file.path}: clip {clip_id} has no speech; preprocess it with its sound")
+            check_spoken(clip.waveform, f"{file.path}: clip {clip_id}")
             sound = torch.from_numpy(clip.waveform).to(device)
             mel = speech_log_mel(sound)  # (L, 80)
             units = model.name_units(sound, mel)  # (L // 2,)
@@ -85,7 +84,7 @@ def load_spoken_clips(
                 named.append(logits[0].argmax(-1))
             length = min(*map(len, mels), *(2 * len(n) for n in named)) // 2 * 2
             if length == 0:
-                continue  # sound without motion
+                continue  # shorter than two mel frames
             clips.append(
                 SpokenClip(
                     clip_id,

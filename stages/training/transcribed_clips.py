@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from stages.runtime.progress import Progress, silent
 
 # A batch is drawn from this many batches' worth of clips of like length: enough to mix, few enough to need little padding.
 _BATCHES_IN_A_BUCKET = 8
+
+AnyClip = TypeVar("AnyClip")
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,11 @@ class SpeechBatch:
         tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
         return SpeechBatch(**tensors, ids=self.ids)
 
+    def item(self, index: int) -> "SpeechBatch":
+        """One clip of the batch, as a batch."""
+        tensors = {name: value[index : index + 1] for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return SpeechBatch(**tensors, ids=self.ids[index : index + 1])
+
     def with_sound(self, log_mel: Tensor) -> "SpeechBatch":
         """The same clips, recorded otherwise."""
         return replace(self, log_mel=log_mel)
@@ -173,9 +181,7 @@ def _pad(rows: list[Tensor], value: float) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=value)
 
 
-def draw_like_lengths(
-    clips: list[TranscribedClip], batch_size: int, generator: torch.Generator
-) -> list[TranscribedClip]:
+def draw_like_lengths(clips: list[AnyClip], batch_size: int, generator: torch.Generator) -> list[AnyClip]:
     """A batch of clips of like length; over many draws every clip comes about as often as any other.
 
     Args:

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from stages.artifacts.clips import open_clips, write_clips
 from stages.audio.speech_units import unit_features
 from stages.metrics.judged_clips import JudgedClip, motion_of_another, read_judged_clips
+from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 from tests.builders import small_clip, small_dataset, small_head, small_waveform
 
@@ -42,6 +44,14 @@ def test_a_part_is_drawn_by_the_seed(tmp_path: Path) -> None:
         assert read_judged_clips(file, "test", features_of, at_most_s=3.0) == []
     assert len(drawn[0]) == 3
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_clip_without_speech_is_named(tmp_path: Path) -> None:
+    mute = small_clip("mute")
+    with write_clips(tmp_path / "d.h5", "thunder.dataset", small_head(), Provenance(0), force=True) as writer:
+        writer.add(type(mute)(**(vars(mute) | {"waveform": np.zeros(8000, "i2")})))
+    with open_clips(tmp_path / "d.h5") as file, pytest.raises(ThunderError, match="clip mute has no speech"):
+        read_judged_clips(file, "train", features_of)
 
 
 def judged(name: str, subject: str, num_frames: int) -> JudgedClip:

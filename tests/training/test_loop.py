@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stages.artifacts.checkpoint import read_training_state
 from stages.runtime.errors import ThunderError
 from stages.training import loop
-from stages.training.loop import LoopConfig, Trained, check_state, summarise, train
+from stages.training.loop import LoopConfig, Trained, check_state, summarise, train, worst_clip
 
 CONFIG = LoopConfig(steps=40, learning_rate=0.02, warmup=5, validate_every=10, ema_decay=0.9, weight_decay=0.0)
 
@@ -149,6 +149,15 @@ def test_nonsense_stops_and_keeps_the_state_before_it(state_path: Path, what: st
     assert state == {"step": 12}
     assert torch.isfinite(torch.from_numpy(arrays["model.layers.0.weight"])).all()
     assert torch.isfinite(run(state_path, resume=True).weights["layers.0.weight"]).all()
+
+
+def test_the_clip_to_blame_is_one_that_is_no_number_unless_all_are() -> None:
+    nan, inf = float("nan"), float("inf")
+    assert worst_clip(["a", "b", "c"], [1.0, 3.0, 2.0]) == "b"
+    assert worst_clip(["a", "b", "c"], [9.0, 3.0, nan]) == "c"
+    assert worst_clip(["a", "b", "c"], [9.0, inf, 3.0]) == "b"
+    assert worst_clip(["a", "b", "a"], [nan, inf, nan]) == "a, b, all of the batch"
+    assert worst_clip(list("abcde"), [nan] * 5) == "a, b, c and 2 more, all of the batch"
 
 
 def test_without_a_state_nobody_is_told_to_resume(state_path: Path) -> None:

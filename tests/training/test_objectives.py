@@ -110,6 +110,14 @@ def test_listening_adds_its_weighted_share_where_speech_was_told() -> None:
     torch.testing.assert_close(extra[2.0], 2 * extra[1.0], atol=1e-4, rtol=1e-3)
     heard = terms_of(objective_of(judge=judge_of()).eval(), batch)
     assert extra[1.0] < heard["audio_mel"] + heard["audio_units"]  # the share of the signal is under 1
+    parts = [
+        terms_of(objective_of(judge=judge_of(), weights=DiffusionWeights(**w)).eval(), batch)["loss"] - plain
+        for w in ({"audio_mel": 0.0}, {"audio_units": 0.0}, {"audio_mel": 0.0, "audio_units": 0.0})
+    ]
+    whole = heard["loss"] - plain
+    assert 0 < parts[0] < whole
+    torch.testing.assert_close(parts[0] + parts[1], whole, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(parts[2], torch.zeros(()), atol=1e-5, rtol=0)
     untold = {"dropout": Dropout(1.0, 0.0, 0.0)}
     mute = terms_of(objective_of(**untold).eval(), batch)["loss"]
     asked = terms_of(objective_of(judge=judge_of(), **untold).eval(), batch)["loss"]

@@ -1,4 +1,4 @@
-"""What is heard of a clip, by a model or by something simpler, held against the clip's speech."""
+"""Who hears a clip, a model or something simpler, and how near what each hears is to the clip's speech."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
