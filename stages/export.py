@@ -1,7 +1,11 @@
 """Takes as files for other programs, with the speech beside them."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -11,29 +15,39 @@ import torch
 from stages.artifacts.clips import Clip, ClipFile, open_clips
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.waveform import write_wav
+from stages.formats.flame_npz import write_flame_npz
 from stages.formats.frame_rate import at_frame_rate, check_frame_rate
 from stages.formats.gltf import Take, write_glb
 from stages.formats.live_link_face import write_live_link_face
+from stages.formats.mesh_sequence import write_mesh_sequence
+from stages.formats.polygon_file import write_ply
 from stages.formats.vertex_npy import write_vertex_npy
+from stages.formats.viseme_events import viseme_events, write_viseme_events
+from stages.formats.wavefront import write_obj
 from stages.heads.arkit import ARKIT_FEATURES
 from stages.heads.head import FlameHead, LinearHead, build_head
 from stages.heads.rig import rig_motion, rig_of
+from stages.metrics.visemes import SILENCE, oculus_viseme_of, viseme_of
 from stages.rendering.shading import vertex_normals
 from stages.runtime.errors import ThunderError, explained_write
 from stages.runtime.progress import Progress, silent
 
-Format = Literal["arkit", "gltf", "npy", "wav"]
+Format = Literal["arkit", "gltf", "npy", "vocaset", "obj", "ply", "flame", "viseme", "wav"]
 
-# What files are called after `<clip>.<k>`, for formats of one file a take, and after `<clip>`, of one file a clip.
-_TAKE_SUFFIX: dict[Format, str] = {"npy": "npy", "arkit": "csv"}
-_CLIP_SUFFIX: dict[Format, str] = {"gltf": "glb"}
+# What follows `<clip>.<k>`, in formats of one file a take or of one folder of meshes, and `<clip>`, in those of one a clip.
+_TAKE_SUFFIX: dict[Format, str] = {"npy": ".npy", "arkit": ".csv", "flame": ".npz", "obj": "", "ply": ""}
+_CLIP_SUFFIX: dict[Format, str] = {"gltf": ".glb", "viseme": ".visemes.json"}
+_SEQUENCES: tuple[Format, ...] = ("obj", "ply")
+_OF_VERTICES: tuple[Format, ...] = ("npy", "vocaset", *_SEQUENCES)
+# Made of the speech, whatever the takes are.
+_OF_SPEECH: tuple[Format, ...] = ("viseme", "wav")
 # Coordinates computed at once when vertices are written: 16 MiB.
 _BLOCK_SIZE = 1 << 22
 
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What `export` wrote: files of takes, and the speech of every clip; `wav` alone has no takes."""
+    """What `export` wrote: files, or folders of meshes, and the speech of every clip; `viseme` and `wav` have no takes."""
 
     files: list[Path]
     num_clips: int
@@ -53,9 +67,14 @@ def export(
 ) -> ExportResult:
     """Writes takes k = 0, 1, ... of every clip, and its speech as `<clip>.wav`; frame 0 and the first sample fall together.
 
-    `arkit`: `<clip>.<k>.csv`, Live Link Face CSV. `gltf`: `<clip>.glb`, the face of the clip's subject with an animation a
-    take. `npy`: `<clip>.<k>.npy`, vertices (T, V, 3) float32 in head units, head pose included, on the face of the clip's
-    subject. `wav`: the speech alone.
+    arkit: `<clip>.<k>.csv`, Live Link Face CSV.
+    gltf: `<clip>.glb`, the face of the clip's subject, an animation a take.
+    npy: `<clip>.<k>.npy`, vertices (T, V, 3) float32 in head units, head pose included, on the face of the clip's subject.
+    vocaset: the same as (T, V*3), `take<k>/<subject>_<sentence>.npy`: one folder a take, in VOCASET's names; speech in `wav/`.
+    obj, ply: the same as meshes, `<clip>.<k>/000000.obj` ...
+    flame: `<clip>.<k>.npz`, coefficients of FLAME.
+    viseme: `<clip>.visemes.json`, events of Polly's and of Oculus's visemes, by the clip's phones.
+    wav: the speech alone.
 
     Args:
         path: `thunder.samples`, or a `thunder.dataset`, whose recorded motion is take 0.
@@ -73,42 +92,77 @@ def export(
         raise ThunderError(f"{output}: a file, wanted a folder for the export; choose another --output")
     _check_options(output_format, takes, fps)
     with open_clips(path) as clips:
-        if output_format == "arkit":
-            _arkit_columns(clips.head, path)
+        _check_head(output_format, clips.head, path)
         plan = _plan(clips, clip_ids, takes)
-        targets = {clip_id: _targets(output, output_format, clip_id, chosen) for clip_id, chosen in plan.items()}
-        files = [target for each in targets.values() for target in each]
-        sounds = {clip_id: output / f"{clip_id}.wav" for clip_id in plan}
-        _refuse_existing([*files, *sounds.values()], force=force)
-        with explained_write(output):
-            output.mkdir(parents=True, exist_ok=True)
+        if output_format == "viseme":
+            _check_phones(clips, plan)
+        names = _names(clips, output_format, plan)
+        targets = {clip_id: _targets(output, output_format, names[clip_id], chosen) for clip_id, chosen in plan.items()}
+        files = list(chain.from_iterable(targets.values()))
+        speech = output / "wav" if output_format == "vocaset" else output
+        sounds = {clip_id: speech / f"{names[clip_id]}.wav" for clip_id in plan}
+        _refuse_existing(files, force=force, folders=output_format in _SEQUENCES)
+        _refuse_existing(list(sounds.values()), force=force)
         head = build_head(clips.head)
         with progress("exporting", total=len(plan)) as advance:
             for clip_id, chosen in plan.items():
                 # Exact vertices are what was recorded; the motion of a displacement head only approximates them.
-                exact = output_format == "npy" and clips.head.kind == "displacement"
+                exact = output_format in _OF_VERTICES and clips.head.kind == "displacement"
                 clip = clips.read(clip_id, vertices=exact)
-                _write_takes(output_format, targets[clip_id], clip, chosen, head, clips.template(clip.subject), fps)
+                for folder in {target.parent for target in (*targets[clip_id], sounds[clip_id])}:
+                    with explained_write(folder):
+                        folder.mkdir(parents=True, exist_ok=True)
+                if output_format == "viseme":
+                    _write_visemes(targets[clip_id][0], clip)
+                else:
+                    _write_takes(output_format, targets[clip_id], clip, chosen, head, clips.template(clip.subject), fps)
                 write_wav(sounds[clip_id], clip.waveform)
                 advance(1)
-    num_takes = 0 if output_format == "wav" else sum(len(chosen) for chosen in plan.values())
+    num_takes = 0 if output_format in _OF_SPEECH else sum(len(chosen) for chosen in plan.values())
     return ExportResult([*files, *sounds.values()], len(plan), num_takes)
 
 
 def _check_options(output_format: Format, takes: Sequence[int], fps: float | None) -> None:
     if fps is not None:
         check_frame_rate(fps)
-    if output_format == "wav" and (takes or fps is not None):
+    if output_format in _OF_SPEECH and (takes or fps is not None):
         raise ThunderError(
-            "--format wav is the speech alone, of which there are no takes or frames; leave out --takes and --fps"
+            f"--format {output_format} is made of the speech, which has no takes or frames; leave out --takes and --fps"
         )
 
 
-def _targets(output: Path, output_format: Format, clip_id: str, takes: Sequence[int]) -> list[Path]:
+def _check_head(output_format: Format, head: HeadRecord, path: Path) -> None:
+    if output_format == "arkit":
+        _arkit_columns(head, path)
+    if output_format == "flame" and head.kind != "flame":
+        raise ThunderError(
+            f"{path}: --format flame wants a FLAME head, found head {head.name} ({head.kind}), whose motion has no FLAME "
+            f"coefficients; use --format gltf or npy"
+        )
+
+
+def _names(clips: ClipFile, output_format: Format, plan: dict[str, list[int]]) -> dict[str, str]:
+    """Clip id -> what its files are called: the same, or `<subject>_<sentence>` where scripts take names apart."""
+    if output_format != "vocaset":
+        return {clip_id: clip_id for clip_id in plan}
+    names = {}
+    for clip_id in plan:
+        subject = re.sub(r"[^A-Za-z0-9._-]", "-", clips.summary(clip_id).subject)
+        names[clip_id] = clip_id if clip_id.startswith(f"{subject}_") else f"{subject}_{clip_id}"
+    twice = [name for name, count in Counter(names.values()).items() if count > 1]
+    if twice:
+        both = " and ".join(clip_id for clip_id, name in names.items() if name == twice[0])
+        raise ThunderError(f"{clips.path}: clips {both} would both be {twice[0]}.npy; choose between them with --clip")
+    return names
+
+
+def _targets(output: Path, output_format: Format, name: str, takes: Sequence[int]) -> list[Path]:
     """The files of one clip, its sound apart: one a take, or one for all of them, or none."""
+    if output_format == "vocaset":
+        return [output / f"take{k}" / f"{name}.npy" for k in takes]
     if output_format in _TAKE_SUFFIX:
-        return [output / f"{clip_id}.{k}.{_TAKE_SUFFIX[output_format]}" for k in takes]
-    return [output / f"{clip_id}.{_CLIP_SUFFIX[output_format]}"] if output_format in _CLIP_SUFFIX else []
+        return [output / f"{name}.{k}{_TAKE_SUFFIX[output_format]}" for k in takes]
+    return [output / f"{name}{_CLIP_SUFFIX[output_format]}"] if output_format in _CLIP_SUFFIX else []
 
 
 def _write_takes(
@@ -129,11 +183,43 @@ def _write_takes(
     for target, motion in zip(targets, motions if targets else (), strict=True):
         if output_format == "arkit":
             write_live_link_face(target, motion[:, _arkit_columns(head.record, target)], rate)
-        elif clip.vertices is not None:
-            exact = at_frame_rate(clip.vertices, clip.fps, rate)
-            write_vertex_npy(target, [exact], len(exact), exact.shape[1])
+        elif output_format == "flame":
+            write_flame_npz(target, motion, head.record.features, template, rate)
         else:
-            write_vertex_npy(target, _vertex_blocks(head, motion, template), len(motion), len(template))
+            blocks = _vertex_blocks(head, motion, template)
+            if clip.vertices is not None:
+                blocks = iter([at_frame_rate(clip.vertices, clip.fps, rate)])
+            _write_vertices(output_format, target, blocks, len(motion), head.record)
+
+
+def _write_vertices(
+    output_format: Format, target: Path, blocks: Iterator[np.ndarray], num_frames: int, head: HeadRecord
+) -> None:
+    frames = chain.from_iterable(blocks)
+    if output_format == "obj":
+        write_mesh_sequence(target, ".obj", frames, partial(write_obj, faces=head.faces))
+    elif output_format == "ply":
+        write = partial(write_ply, faces=head.faces, colours=head.arrays.get("colours"))
+        write_mesh_sequence(target, ".ply", frames, write)
+    else:
+        write_vertex_npy(target, blocks, num_frames, len(head.template), flat=output_format == "vocaset")
+
+
+def _check_phones(clips: ClipFile, clip_ids: Iterable[str]) -> None:
+    for clip_id in clip_ids:
+        if not clips.read(clip_id).phones:
+            raise ThunderError(
+                f"{clips.path}: clip {clip_id}: its phones are not known, and visemes are made of them; export clips of a "
+                f"dataset with phones (`<clip>.phones.json` beside a recording), or samples of it (thunder sample --split)"
+            )
+
+
+def _write_visemes(target: Path, clip: Clip) -> None:
+    sets = {
+        name: viseme_events(clip.phones, clip.duration_s, of, str(of(SILENCE)))
+        for name, of in (("polly", viseme_of), ("oculus", oculus_viseme_of))
+    }
+    write_viseme_events(target, clip.id, clip.duration_s, sets)
 
 
 def _write_gltf(
@@ -171,7 +257,7 @@ def _plan(clips: ClipFile, clip_ids: Sequence[str], takes: Sequence[int]) -> dic
     return plan
 
 
-def _refuse_existing(targets: Sequence[Path], *, force: bool) -> None:
+def _refuse_existing(targets: Sequence[Path], *, force: bool, folders: bool = False) -> None:
     """Looks at all files before the first is written, so that an export is not refused half-way."""
     existing = [target for target in targets if target.exists()]
     if existing and not force:
@@ -179,9 +265,10 @@ def _refuse_existing(targets: Sequence[Path], *, force: bool) -> None:
         raise ThunderError(
             f"{existing[0]}{more}: exists already; give --force to replace it, or choose another --output"
         )
-    folders = [target for target in existing if target.is_dir()]
-    if folders:
-        raise ThunderError(f"{folders[0]}: a folder, wanted to write a file of that name; choose another --output")
+    others = [target for target in existing if target.is_dir() != folders]
+    if others:
+        found, wanted = ("file", "folder") if folders else ("folder", "file")
+        raise ThunderError(f"{others[0]}: a {found}, wanted to write a {wanted} of that name; choose another --output")
 
 
 def _arkit_columns(head: HeadRecord, path: Path) -> list[int]:

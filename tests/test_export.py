@@ -1,6 +1,7 @@
 """`thunder export`: files read back by other readers, and each of its errors."""
 
 import errno
+import json
 import wave
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,18 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import trimesh
 from typer.testing import CliRunner
 
 from stages import export as export_stage
 from stages.artifacts.clips import open_clips, write_clips
+from stages.corpora.flame import read_coefficients
 from stages.formats import live_link_face
 from stages.formats.frame_rate import at_frame_rate
 from stages.formats.live_link_face import read_live_link_face
+from stages.formats.polygon_file import read_ply, write_ply
+from stages.formats.wavefront import read_obj
 from stages.heads.head import build_head
 from stages.runtime.atomic_file import whole_or_none
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 from tests.builders import small_clip, small_dataset, small_head, small_motion
+from tests.heads.test_flame import flame_head, some_motion
 from thunder_cli.app import app
 
 NUM_TAKES = 3
@@ -127,6 +133,112 @@ def test_clips_and_takes_are_chosen(folder: Path) -> None:
     assert names("two") == ["a.1.npy", "a.wav", "b.1.1.npy", "b.1.wav"]
 
 
+def vertices_of(clip_id: str, take: int) -> np.ndarray:
+    """What a take of samples.h5 should look like, (T, V, 3)."""
+    with open_clips(Path("samples.h5")) as clips:
+        motion, template = torch.from_numpy(clips.read(clip_id).motion[take]), torch.from_numpy(clips.template("ann"))
+    return build_head(small_head()).vertices(motion, template=template).numpy()
+
+
+def test_vocaset_has_one_row_a_frame_and_a_folder_a_take(folder: Path) -> None:
+    code, out, _ = run("--format", "vocaset", "--takes", "0,2")
+    assert code == 0
+    assert "6 files to export: 4 takes of 2 clips" in out
+    assert names() == ["take0", "take2", "wav"]
+    assert names("export/take0") == names("export/take2") == ["ann_a.npy", "ann_b.1.npy"]
+    assert names("export/wav") == ["ann_a.wav", "ann_b.1.wav"]
+    found = np.load("export/take2/ann_b.1.npy")
+    assert (found.shape, found.dtype) == ((30, 3 * 64), np.float32)
+    np.testing.assert_allclose(found.reshape(30, 64, 3), vertices_of("b.1", 2), atol=1e-7)
+
+
+def test_vocaset_names_a_subject_once_and_refuses_two_clips_of_one_name(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.h5"
+    with write_clips(path, "thunder.dataset", small_head(), Provenance(seed=0, command="test"), force=True) as writer:
+        for clip_id in ("ann_hello", "hello", "ann_bye"):
+            writer.add(small_clip(clip_id))
+    files = export_stage.export(path, tmp_path / "out", "vocaset", clip_ids=["ann_bye"]).files
+    assert [file.name for file in files] == ["ann_bye.npy", "ann_bye.wav"]
+    with pytest.raises(ThunderError, match=r"clips ann_hello and hello would both be ann_hello\.npy; choose"):
+        export_stage.export(path, tmp_path / "two", "vocaset")
+
+
+@pytest.mark.parametrize("suffix", ["obj", "ply"])
+def test_a_mesh_a_frame_is_read_back_by_others_and_by_us(folder: Path, suffix: str) -> None:
+    assert run("--format", suffix, "--clip", "a", "--takes", "1")[0] == 0
+    assert names() == ["a.1", "a.wav"]
+    assert names("export/a.1") == [f"{frame:06d}.{suffix}" for frame in range(30)]
+    truth = vertices_of("a", 1)
+    for frame in (0, 17, 29):
+        path = Path(f"export/a.1/{frame:06d}.{suffix}")
+        ours = {"obj": read_obj, "ply": read_ply}[suffix](path)
+        mesh = trimesh.load(path, process=False, maintain_order=True)
+        for vertices, faces in (ours, (mesh.vertices, mesh.faces)):
+            np.testing.assert_allclose(vertices, truth[frame], atol=1e-7)
+            np.testing.assert_array_equal(faces, small_head().faces)
+    # A shorter sequence in its place leaves nothing of it; what is not of it stays.
+    Path("export/a.1/notes.txt").write_text("mine")
+    assert "a.1: exists already" in run("--format", suffix, "--clip", "a", "--takes", "1")[2]
+    assert run("--format", suffix, "--clip", "a", "--takes", "1", "--fps", "5", "--force")[0] == 0
+    assert names("export/a.1") == [*(f"{frame:06d}.{suffix}" for frame in range(6)), "notes.txt"]
+
+
+def test_colours_of_a_ply_are_srgb(tmp_path: Path) -> None:
+    head = small_head()
+    colours = np.broadcast_to(np.array([0.0, 0.2158605, 1.0], "f4"), head.template.shape)
+    write_ply(tmp_path / "a.ply", head.template, head.faces, colours)
+    found = trimesh.load(tmp_path / "a.ply", process=False)
+    np.testing.assert_array_equal(found.visual.vertex_colors[:, :3], np.tile([0, 128, 255], (64, 1)))
+
+
+def test_flame_coefficients_read_back_equal(tmp_path: Path) -> None:
+    head = flame_head(("jaw", "head", "eyeLeft"))
+    motion = some_motion(head, (2, 12)).numpy()
+    path = tmp_path / "samples.h5"
+    with write_clips(path, "thunder.samples", head, Provenance(seed=0, command="test"), force=True) as writer:
+        writer.add(replace(small_clip("c", num_frames=12), motion=motion, seed=np.arange(2)))
+    export_stage.export(path, tmp_path / "out", "flame")
+    assert names(tmp_path / "out") == ["c.0.npz", "c.1.npz", "c.wav"]
+    found = read_coefficients(tmp_path / "out" / "c.1.npz")
+    assert found.fps == 25
+    assert found.unused == ("template",)
+    column = {name: motion[1][:, k] for k, name in enumerate(head.features)}
+    np.testing.assert_array_equal(found.expression, np.stack([column[f"exp{k:03d}"] for k in range(6)], axis=1))
+    assert found.rotations.keys() == {"jaw", "head", "eyeLeft"}
+    for joint, angles in found.rotations.items():
+        np.testing.assert_array_equal(angles, np.stack([column[f"{joint}{axis}"] for axis in "XYZ"], axis=1))
+    content = np.load(tmp_path / "out" / "c.1.npz")
+    np.testing.assert_array_equal(content["exp"], content["expression"])
+    np.testing.assert_array_equal(content["pose"], np.hstack([content["global_orient"], content["jaw_pose"]]))
+    np.testing.assert_array_equal(content["template"], head.template)
+
+
+def test_visemes_of_both_sets_are_those_of_the_phones(folder: Path) -> None:
+    code, out, _ = run("--format", "viseme", "--clip", "a")
+    assert code == 0
+    assert "2 files to export: the speech of 1 clip" in out
+    assert names() == ["a.visemes.json", "a.wav"]
+    content = json.loads(Path("export/a.visemes.json").read_text())
+    assert (content["clip"], content["duration_s"]) == ("a", 1.2)
+    ends = [(0.0, 0.24), (0.24, 0.6), (0.6, 0.96), (0.96, 1.2)]  # silence, HH, OW, silence
+    for name, visemes in (("polly", ["sil", "k", "o", "sil"]), ("oculus", ["sil", "kk", "oh", "sil"])):
+        found = content["sets"][name]
+        assert [event["viseme"] for event in found] == visemes
+        assert [(event["start_s"], event["end_s"]) for event in found] == [pytest.approx(pair) for pair in ends]
+
+
+def test_visemes_want_phones(folder: Path) -> None:
+    with write_clips(
+        Path("mute.h5"), "thunder.dataset", small_head(), Provenance(seed=0, command="test"), force=True
+    ) as writer:
+        writer.add(small_clip("known"))
+        writer.add(small_clip("unknown", phones=()))
+    code, _, err = run("mute.h5", "--format", "viseme")
+    assert code == 1
+    assert "clip unknown: its phones are not known, and visemes are made of them; export clips of a dataset with" in err
+    assert not Path("export").exists()
+
+
 def test_a_dataset_is_exported_as_one_take_with_its_exact_vertices(tmp_path: Path) -> None:
     whole = small_head()
     head = replace(whole, kind="displacement", features=("pc0",), arrays={"basis": whole.arrays["basis"][:1]})
@@ -175,8 +287,10 @@ def test_a_head_without_arkit_curves_is_told_what_to_use(tmp_path: Path, monkeyp
         (["--format", "npy", "--takes", "one"], 2, "--takes wanted numbers"),
         (["--format", "npy", "--takes", "0-99999999999"], 2, "--takes wanted numbers"),
         (["--format", "arkit", "--fps", "0"], 1, "--fps wanted 1 to 1000 frames a second, such as 30 or 60, found 0"),
-        (["--format", "wav", "--fps", "30"], 1, "--format wav is the speech alone"),
+        (["--format", "wav", "--fps", "30"], 1, "--format wav is made of the speech, which has no takes or frames"),
         (["--format", "wav", "--takes", "1"], 1, "leave out --takes and --fps"),
+        (["--format", "viseme", "--fps", "30"], 1, "--format viseme is made of the speech"),
+        (["--format", "flame"], 1, "wants a FLAME head, found head small test head (blendshape)"),
         (["--format", "mp4"], 2, "--format"),
         ([], 2, "--format"),
     ],

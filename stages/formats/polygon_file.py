@@ -1,7 +1,8 @@
-"""PLY, Stanford's polygon format, as far as meshes of a corpus need it: every vertex in the order of the file, and triangles.
+"""PLY, Stanford's polygon format, as far as meshes of a corpus and of takes need it: every vertex in the order of the file, and
+triangles.
 
 Text or binary, of either byte order. Colours, normals, texture coordinates and elements other than vertices and faces are
-passed over.
+passed over when reading. What is written is binary, little-endian, with colours where there are some.
 """
 
 from dataclasses import dataclass, field
@@ -159,3 +160,34 @@ def _fans(corners: NDArray[Any] | list[NDArray[Any]]) -> NDArray[np.int64]:
         for p in groups
     ]
     return np.concatenate(fans).astype(np.int64) if fans else np.empty((0, 3), np.int64)
+
+
+def write_ply(
+    path: Path, vertices: NDArray[np.float32], faces: NDArray[np.int32], colours: NDArray[np.float32] | None = None
+) -> None:
+    """Writes a mesh.
+
+    Args:
+        path: file to write.
+        vertices: (V, 3).
+        faces: (F, 3).
+        colours: (V, 3), linear RGB, 0..1; written as sRGB, which is what readers of PLY take them for.
+    """
+    columns: list[tuple[str, str]] = [(axis, "<f4") for axis in "xyz"]
+    if colours is not None:
+        columns += [(name, "u1") for name in ("red", "green", "blue")]
+    table = np.empty(len(vertices), columns)
+    for k, axis in enumerate("xyz"):
+        table[axis] = vertices[:, k]
+    if colours is not None:
+        curve = np.where(colours <= 0.0031308, 12.92 * colours, 1.055 * np.maximum(colours, 0) ** (1 / 2.4) - 0.055)
+        for k, name in enumerate(("red", "green", "blue")):
+            table[name] = np.round(255 * np.clip(curve[:, k], 0, 1))
+    corners = np.empty(len(faces), [("count", "u1"), ("corners", "<i4", (3,))])
+    corners["count"], corners["corners"] = 3, faces
+    names = "".join(f"property {'float' if kind == '<f4' else 'uchar'} {name}\n" for name, kind in columns)
+    header = (
+        f"ply\nformat binary_little_endian 1.0\nelement vertex {len(vertices)}\n{names}"
+        f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
+    )
+    path.write_bytes(header.encode("ascii") + table.tobytes() + corners.tobytes())

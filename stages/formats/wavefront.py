@@ -1,4 +1,4 @@
-"""Wavefront OBJ, as far as meshes of a corpus need it: every vertex in the order of the file, and triangles.
+"""Wavefront OBJ, as far as meshes of a corpus and of takes need it: every vertex in the order of the file, and triangles.
 
 Readers for display make vertices twice where textures or materials meet, and drop those that no face uses. Here that would put
 every animation onto the wrong vertices.
@@ -46,3 +46,10 @@ def _index(corner: str, num_vertices: int) -> int:
     if index == 0:
         raise ValueError("vertices are counted from 1")
     return index - 1 if index > 0 else num_vertices + index
+
+
+def write_obj(path: Path, vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> None:
+    """Writes vertices (V, 3) and triangles (F, 3); nine significant digits, so that a float32 comes back bit for bit."""
+    lines = "v %.9g %.9g %.9g\n" * len(vertices) % tuple(vertices.ravel().tolist())
+    corners = "f %d %d %d\n" * len(faces) % tuple((faces.ravel() + 1).tolist())
+    path.write_text(lines + corners, encoding="ascii", newline="\n")

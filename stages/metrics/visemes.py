@@ -1,7 +1,9 @@
-"""Which phones look alike: ARPAbet phones in the viseme classes of Amazon Polly.
+"""Which phones look alike: ARPAbet phones in the viseme classes of Amazon Polly, and in those of Oculus.
 
 Source: Amazon Polly developer guide, phoneme and viseme tables of US English: fifteen classes that a mouth can show, and
 silence. Phones of one class cannot be told apart by what is seen.
+Those of Oculus are the fifteen of Meta's "Viseme Reference" (Oculus Lipsync) with the phones listed there; phones that are not
+listed go with those of like place and opening.
 """
 
 SILENCE = "SIL"
@@ -30,9 +32,33 @@ _CLASSES: dict[str, str] = {
     "o": "OW",
     "u": "UH UW W",
 }
-_OF_PHONE = {phone: name for name, phones in _CLASSES.items() for phone in phones.split()}
+_OCULUS: dict[str, str] = {
+    "sil": "SIL",
+    "PP": "P B M",
+    "FF": "F V",
+    "TH": "TH DH",
+    "DD": "T D",
+    "kk": "K G NG HH",
+    "CH": "CH JH SH ZH",
+    "SS": "S Z",
+    "nn": "N L",
+    "RR": "R ER ER0",
+    "aa": "AA AE AH AH0 AY AW",
+    "E": "EH EY",
+    "ih": "IH IY Y",
+    "oh": "AO OW OY",
+    "ou": "UH UW W",
+}
+
+
+def _of_phone(classes: dict[str, str]) -> dict[str, str]:
+    return {phone: name for name, phones in classes.items() for phone in phones.split()}
+
+
+_OF_PHONE, _OCULUS_OF_PHONE = _of_phone(_CLASSES), _of_phone(_OCULUS)
 
 VISEMES = tuple(_CLASSES)
+OCULUS_VISEMES = tuple(_OCULUS)
 # Every phone without its stress, viseme by viseme; silence first.
 PHONES = tuple(phone for phones in _CLASSES.values() for phone in phones.split() if not phone.endswith("0"))
 
@@ -45,3 +71,8 @@ def without_stress(phone: str) -> str:
 def viseme_of(phone: str) -> str | None:
     """The class of an ARPAbet phone, with its stress (0, 1, 2) or without; None for what is not a phone of the table."""
     return _OF_PHONE.get(phone) or _OF_PHONE.get(without_stress(phone))
+
+
+def oculus_viseme_of(phone: str) -> str | None:
+    """The viseme of Oculus of an ARPAbet phone, as `viseme_of` is Polly's."""
+    return _OCULUS_OF_PHONE.get(phone) or _OCULUS_OF_PHONE.get(without_stress(phone))

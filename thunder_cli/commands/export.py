@@ -17,6 +17,11 @@ class Format(StrEnum):
     arkit = "arkit"
     gltf = "gltf"
     npy = "npy"
+    vocaset = "vocaset"
+    obj = "obj"
+    ply = "ply"
+    flame = "flame"
+    viseme = "viseme"
     wav = "wav"
 
 
@@ -29,8 +34,9 @@ def export(
         Format,
         typer.Option(
             "--format",
-            help="arkit: Live Link Face CSV; gltf: .glb with an animation a take; npy: vertices (T, V, 3); wav: the speech "
-            "alone, which the others have beside them.",
+            help="arkit: Live Link Face CSV; gltf: .glb with an animation a take; npy: vertices (T, V, 3); vocaset: "
+            "(T, V*3), named as evaluation scripts want; obj, ply: a mesh a frame; flame: coefficients; viseme: JSON events; "
+            "wav: the speech alone, which all the others have beside them.",
         ),
     ],
     output: Output = Path("export"),
