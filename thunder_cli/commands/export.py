@@ -72,5 +72,6 @@ def export(
         console.print_json({"files": result.files, "clips": result.num_clips, "takes": result.num_takes})
         return
     clips = f"{result.num_clips} clip{'s' if result.num_clips > 1 else ''}"
-    what = f"{result.num_takes} takes" if result.num_takes else "the speech"
+    takes_of = f"{result.num_takes} take{'s' if result.num_takes > 1 else ''}"
+    what = takes_of if result.num_takes else "the speech"
     console.print_result({"wrote": f"{len(result.files)} files to {output}: {what} of {clips}"})
