@@ -29,7 +29,7 @@ JUDGE_SEED := 100
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z0-9/-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9/-]+):.*## /\1\t/' | expand -t 13
+	@grep -hE '^[a-z0-9/-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9/-]+):.*## /\1\t/' | expand -t 17
 
 # --- installation -----------------------------------------------------------------------------------------------------
 
@@ -141,6 +141,29 @@ embedded: assets/m2s.h5 assets/judge.h5 assets/vocoder.h5 assets/recogniser.h5 a
 .PHONY: results-m2s
 results-m2s: assets/results/m2s.json tables ## measure mesh-to-speech over inputs and seeds: two hours on two cores
 
+# A: the animators behind `make results-thunder`, HOW-WHO-SEED: how it is trained, and which mesh-to-speech model listens, at
+# the weight of the configuration, or at another: HOW-WHO-wWEIGHT-SEED. `make -j` trains several at once.
+A := $(E)/thunder
+THUNDER_SEEDS := 0 1 2
+THUNDER_STEPS := 3500
+# Test clips that each is sampled on, the same for all.
+THUNDER_CLIPS := 100
+# trained: the encoder of speech learns along. frozen: it is that of an animator of another seed, to whom nobody listened. few,
+# noisy: trained on little, or on poorly tracked faces.
+HOW_frozen := --freeze-encoder --encoder-from $(A)/encoder.h5
+HOW_regression := --regression
+HOW_few := --max-clips 100
+HOW_noisy := --motion-noise 0.5
+LISTENERS := exp2s face2s mouth2s
+THUNDER_ROWS := $(foreach how,trained frozen,$(foreach who,none $(LISTENERS),$(how)-$(who))) \
+  $(foreach weight,0.03 0.3 1,trained-mouth2s-w$(weight)) $(foreach how,regression few noisy,$(how)-none $(how)-mouth2s)
+ANIMATORS := $(foreach row,$(THUNDER_ROWS),$(foreach seed,$(THUNDER_SEEDS),$(row)-$(seed)))
+THUNDER_DIFFERENCES := regression-none,trained-none \
+  $(foreach row,$(filter-out %-none,$(THUNDER_ROWS)),$(row),$(firstword $(subst -, ,$(row)))-none)
+
+.PHONY: results-thunder
+results-thunder: assets/results/thunder.json tables ## measure what mesh-to-speech teaches the animator: some 15 hours on two cores
+
 .PHONY: tables
 tables: $(INSTALLED) ## write the README's tables again from assets/results
 	$(VENV)/bin/python -m tests.tables
@@ -176,6 +199,29 @@ assets/diffusion.h5: $(E)/dataset.h5 assets/m2s.h5 assets/embedded-diffusion.tom
 assets/results/m2s.json: $(E)/dataset.h5 $(M2S_MODELS) assets/vocoder.h5 assets/recogniser.h5
 	$(THUNDER) evaluate-m2s $< $(M2S_MODELS) --vocoder assets/vocoder.h5 --recogniser assets/recogniser.h5 \
 	  --confusions assets/results/m2s_confusions.png --spectrograms 5 -o $@ --force
+
+$(A)/encoder.h5: $(E)/dataset.h5 assets/embedded-diffusion.toml
+	$(THUNDER) train-diffusion $< -o $@ --config assets/embedded-diffusion.toml --steps $(THUNDER_STEPS) --seed 100 --force
+
+$(filter $(A)/frozen-%,$(ANIMATORS:%=$(A)/%.h5)): $(A)/encoder.h5
+
+$(ANIMATORS:%=$(A)/%.h5): $(A)/%.h5: $(E)/dataset.h5 $(LISTENERS:%=$(E)/m2s-%-0.h5) assets/embedded-diffusion.toml
+	$(THUNDER) train-diffusion $< -o $@ --config assets/embedded-diffusion.toml --steps $(THUNDER_STEPS) \
+	  $(HOW_$(word 1,$(subst -, ,$*))) $(patsubst %,--m2s $(E)/m2s-%-0.h5,$(filter $(LISTENERS),$(subst -, ,$*))) \
+	  $(patsubst w%,--weight-m2s %,$(filter w%,$(subst -, ,$*))) --seed $(lastword $(subst -, ,$*)) --force
+
+# Samples are large and quickly made again: they are removed once they are measured.
+.INTERMEDIATE: $(ANIMATORS:%=$(A)/samples/%.h5)
+$(A)/samples/%.h5: $(A)/%.h5 $(E)/dataset.h5
+	$(THUNDER) sample --split test --clips $(THUNDER_CLIPS) --dataset $(E)/dataset.h5 --n $(TAKES) --model $< -o $@ --force
+
+# The judge is of another seed than all who listened in training.
+$(ANIMATORS:%=$(A)/metrics/%.h5): $(A)/metrics/%.h5: $(A)/samples/%.h5 $(E)/m2s-mouth2s-1.h5 assets/recogniser.h5
+	$(THUNDER) evaluate $< --reference $(E)/dataset.h5 --m2s $(E)/m2s-mouth2s-1.h5 --recogniser assets/recogniser.h5 \
+	  -o $@ --force --quiet > /dev/null
+
+assets/results/thunder.json: $(ANIMATORS:%=$(A)/metrics/%.h5)
+	$(THUNDER) compare $^ $(THUNDER_DIFFERENCES:%=--difference %) -o $@ --force
 
 assets/head.h5: $(wildcard stages/heads/mannequin/*.py) | $(INSTALLED)
 	$(VENV)/bin/python -m stages.heads.mannequin --output $@

@@ -29,7 +29,22 @@ COLUMNS: dict[str, dict[str, str]] = {
         "phones": "phones right",
         "viseme-mistakes": "mistakes within the viseme",
         "viseme-mistakes-chance": "by chance",
-    }
+    },
+    "thunder": {
+        "lve-l2": "LVE, mm",
+        "lve": "LVE, mm²",
+        "l-pcc": "L-PCC",
+        "l-ccc": "L-CCC",
+        "dtw": "DTW, mm",
+        "s-div-upper": "S-DIV upper, mm",
+        "s-div-lower": "S-DIV lower, mm",
+        "fdd": "FDD, mm²",
+        "jitter": "jitter, m/s³",
+        "closure-rate": "closed on p b m",
+        "m2s-mel": "M2S mel, sd",
+        "m2s-units": "M2S units",
+        "m2s-cer": "CER",
+    },
 }
 
 
