@@ -1,7 +1,7 @@
 """Samples N takes of animation for every speech it is given."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 
 from stages.artifacts.clips import SAMPLE_RATE_HZ, SPLITS, Clip, open_clips, write_clips
-from stages.artifacts.files import check_output, inputs_of
+from stages.artifacts.files import check_output, inputs_of, schema_of
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import is_silent, load_waveform, to_float, to_int16
@@ -21,6 +21,7 @@ from stages.diffusion.motion_config import MotionConfig, sampling_options
 from stages.diffusion.steadying import steady, within_range
 from stages.heads.head import build_head
 from stages.metrics.speech_recovery import hear
+from stages.models.faceformer import load_faceformer
 from stages.models.mesh_to_speech import check_same_face, load_mesh_to_speech
 from stages.models.motion_denoiser import load_motion_denoiser
 from stages.runtime.assets import asset_path
@@ -30,6 +31,12 @@ from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 
 DEFAULT_MODEL = Path("diffusion.h5")
+_MODELS = ("thunder.diffusion", "thunder.animator")
+# What is said to a model that denoises, and to no other.
+_OF_DIFFUSION = (
+    *("steps", "sampler", "guidance", "audio_guidance", "rerank", "draws"),
+    *("emotion", "intensity", "keyframes"),
+)
 # What is taken from a folder; a file that is named is tried whatever its name.
 SOUND_SUFFIXES = frozenset(
     (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma", ".mp4", ".mov", ".mkv", ".webm")
@@ -41,6 +48,7 @@ class SampleConfig(MotionConfig):
 
     Attributes:
         takes: N, how many of each input.
+        clips: how many of the clips of a dataset's split; all if None.
         rerank: `m2s` draws more takes and keeps those in which a mesh-to-speech model hears the speech best.
         draws: how many times as many, where takes are chosen among.
         audio_guidance: W, how hard a mesh-to-speech model leads the sampling towards motion in which it hears the speech:
@@ -48,7 +56,7 @@ class SampleConfig(MotionConfig):
     """
 
     takes: int = 5
-        clips: how many of the clips of a dataset's split; all if None.
+    clips: int | None = Field(None, ge=1)
     rerank: Literal["m2s"] | None = None
     draws: int = Field(3, ge=2)
     audio_guidance: float = 0.0
@@ -56,13 +64,13 @@ class SampleConfig(MotionConfig):
 
 @dataclass
 class SampleSummary:
-    clips: int | None = Field(None, ge=1)
-    """What was sampled."""
+    """What was sampled; `equal_takes` where the model leaves nothing to chance."""
 
     output: Path
     model: Path
     num_clips: int = 0
     num_takes: int = 0
+    equal_takes: bool = False
     seconds_of_speech: float = 0.0
     failures: list[Failure] = field(default_factory=list)
 
@@ -116,13 +124,13 @@ def sample(
     m2s = find_listener(m2s, config)
     check_output(output, force=force, inputs=[*files, model_path, dataset if split else None, m2s])
     chosen_device = resolve_device(device)
-    denoiser, record = load_motion_denoiser(model_path, chosen_device, speech_encoder=speech_encoder)
     _check_takes(config)
-    if denoiser.config.regression and (config.rerank is not None or config.audio_guidance > 0):
-        raise ThunderError(
-            f"{model_path}: made by --regression, it leaves nothing to choose or lead; leave out --rerank and --audio-guidance"
-        )
-    options = sampling_options(config, denoiser, model_path)
+    if schema_of(model_path, *_MODELS) == "thunder.animator":
+        config = _for_one_take(config, model_path)
+        animator = _open_animator(model_path, config, chosen_device, speech_encoder)
+    else:
+        animator = _open_diffusion(model_path, config, chosen_device, speech_encoder, progress)
+    record = animator.record
     head = build_head(record).to(chosen_device)
     judge = None
     if m2s is not None:
@@ -132,34 +140,33 @@ def sample(
         with open_clips(dataset, "thunder.dataset") as file:
             if not file.ids(split):
                 raise ThunderError(f"{dataset}: no clip in split {split!r}; choose one of {', '.join(SPLITS)}")
-    summary = SampleSummary(output, model_path, num_takes=config.takes)
+    summary = SampleSummary(output, model_path, num_takes=config.takes, equal_takes=animator.equal_takes)
     seeds = [seed + k for k in range(_num_drawn(config))]
     hashes = _inputs_of_samples(model_path, dataset if split else None, m2s, config)
     provenance = Provenance(seed, config.model_dump(mode="json"), hashes)
     with write_clips(output, "thunder.samples", record, provenance, force=force) as writer:
         for speech in _read_speeches(files, dataset, split, config.clips, record, summary, progress):
             samples = torch.from_numpy(speech.waveform).to(chosen_device)
-            sound = denoiser.speech_encoder.read(samples)
-            num_frames = max(1, int(np.ceil(speech.duration_s * denoiser.config.fps - 1e-6)))
+            num_frames = max(1, int(np.ceil(speech.duration_s * animator.fps - 1e-6)))
             listener = None
             if judge is not None and config.audio_guidance > 0:
                 mel = speech_log_mel(samples)
                 listener = Listener(judge, head, mel, judge.name_units(samples, mel), config.audio_guidance)
             try:
-                motion = sample_long_motion(denoiser, sound, num_frames, seeds, options, progress, listener=listener)
+                motion = animator.takes(speech, samples, num_frames, seeds, listener)
             except ThunderError as error:
                 raise ThunderError(f"{speech.id}: {error}") from error
-            motion = within_range(steady(motion, record, denoiser.config.fps, config.neck_cutoff_hz), record)
+            motion = within_range(steady(motion, record, animator.fps, config.neck_cutoff_hz), record)
             score = None
             kept = torch.arange(len(motion))
             if judge is not None:
-                score = hear(judge, head, motion, denoiser.config.fps, samples).mel_error.cpu()
+                score = hear(judge, head, motion, animator.fps, samples).mel_error.cpu()
                 if config.rerank is not None:
                     kept = score.argsort(stable=True)[: config.takes]
             writer.add(
                 replace(
                     speech,
-                    fps=denoiser.config.fps,
+                    fps=animator.fps,
                     motion=motion.cpu()[kept].numpy(),
                     seed=np.array(seeds)[kept.numpy()],  # NumPy takes a tensor of one number for a number
                     audio_consistency=None if score is None else score[kept].numpy(),
@@ -175,10 +182,70 @@ def sample(
     return summary
 
 
+@dataclass(frozen=True)
+class _Animator:
+    """A model that is ready to animate.
+
+    Attributes:
+        record: the head that its motion plays on.
+        takes: motion (N, T, D) of a clip from its samples (S,), T, a seed for every take, and who listens, if anyone does.
+        equal_takes: whatever the seeds.
+    """
+
+    record: HeadRecord
+    fps: float
+    takes: Callable[[Clip, torch.Tensor, int, list[int], Listener | None], torch.Tensor]
+    equal_takes: bool
+
+
+def _open_diffusion(
+    path: Path, config: SampleConfig, device: torch.device, speech_encoder: Path | None, progress: Progress
+) -> _Animator:
+    denoiser, record = load_motion_denoiser(path, device, speech_encoder=speech_encoder)
+    if denoiser.config.regression and (config.rerank is not None or config.audio_guidance > 0):
+        raise ThunderError(
+            f"{path}: made by --regression, it leaves nothing to choose or lead; leave out --rerank and --audio-guidance"
+        )
+    options = sampling_options(config, denoiser, path)
+
+    def takes(
+        speech: Clip, samples: torch.Tensor, num_frames: int, seeds: list[int], listener: Listener | None
+    ) -> torch.Tensor:
+        sound = denoiser.speech_encoder.read(samples)
+        return sample_long_motion(denoiser, sound, num_frames, seeds, options, progress, listener=listener)
+
+    return _Animator(record, denoiser.config.fps, takes, equal_takes=denoiser.config.regression)
+
+
+def _open_animator(path: Path, config: SampleConfig, device: torch.device, speech_encoder: Path | None) -> _Animator:
+    """A deterministic model: it speaks in the style of --subject, else of the clip's own where it knows it, else of all."""
+    network, record = load_faceformer(path, device, speech_encoder=speech_encoder)
+    styles = {name: index for index, name in enumerate(network.config.subjects, start=1)}
+    if config.subject is not None and config.subject not in styles:
+        raise ThunderError(f"{path}: knows no subject {config.subject!r}; it knows {', '.join(styles)}")
+
+    def takes(
+        speech: Clip, samples: torch.Tensor, num_frames: int, seeds: list[int], listener: Listener | None
+    ) -> torch.Tensor:
+        style = styles.get(config.subject or speech.subject, 0)
+        return network.animate(samples, num_frames, style).expand(len(seeds), -1, -1)
+
+    return _Animator(record, network.config.fps, takes, equal_takes=True)
+
+
+def _for_one_take(config: SampleConfig, path: Path) -> SampleConfig:
+    """The configuration for a deterministic model: one take where no number was asked for."""
+    given = [name for name in _OF_DIFFUSION if name in config.model_fields_set]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ThunderError(f"{path}: a deterministic animator, which is told speech and a subject; leave out {options}")
+    return config if "takes" in config.model_fields_set else config.model_copy(update={"takes": 1})
+
+
 def _inputs_of_samples(model: Path, dataset: Path | None, m2s: Path | None, config: SampleConfig) -> dict[str, str]:
     """SHA-256 of what samples are made of, and of each mesh-to-speech model that had a part in them and so cannot judge."""
     hashes = hash_inputs(model=model, dataset=dataset, m2s=m2s)
-    if supervisor := inputs_of(model, "thunder.diffusion").get("m2s"):
+    if supervisor := inputs_of(model, *_MODELS).get("m2s"):
         hashes["supervised_by"] = supervisor
     if config.rerank is not None:
         hashes["selected_by"] = hashes["m2s"]
@@ -230,6 +297,7 @@ def _read_speeches(
     files: list[Path],
     dataset: Path | None,
     split: str | None,
+    num_clips: int | None,
     record: HeadRecord,
     summary: SampleSummary,
     progress: Progress,
@@ -263,6 +331,12 @@ def _read_speeches(
         yield Clip(clip_id, SAMPLE_RATE_HZ, to_int16(waveform), nothing, transcript=_transcript_beside(path))
 
 
+def _some_of(ids: list[str], number: int | None) -> list[str]:
+    """So many of them, drawn from all: the same ones whatever the seed, so that figures of takes and models compare."""
+    chosen = np.random.default_rng(0).permutation(len(ids))[:number]
+    return [ids[k] for k in sorted(chosen)]
+
+
 def _check_audible(waveform: np.ndarray, where: str) -> None:
     """Refuses a sound (S,) with nothing in it: an hour of closed mouth is not what anyone asks for."""
     if is_silent(waveform):
@@ -283,10 +357,3 @@ def _transcript_beside(path: Path) -> str:
     """The text in `<name>.txt` beside a sound file, if there is one."""
     text = path.with_suffix(".txt")
     return text.read_text(encoding="utf-8", errors="replace").strip() if text != path and text.is_file() else ""
-    num_clips: int | None,
-def _some_of(ids: list[str], number: int | None) -> list[str]:
-    """So many of them, drawn from all: the same ones whatever the seed, so that figures of takes and models compare."""
-    chosen = np.random.default_rng(0).permutation(len(ids))[:number]
-    return [ids[k] for k in sorted(chosen)]
-
-

@@ -25,12 +25,14 @@ from thunder_cli.commands import (
     evaluate,
     evaluate_m2s,
     export,
+    import_,
     inspect,
     preprocess,
     render,
     sample,
     speak,
     synthesize,
+    train_animator,
     train_diffusion,
     train_m2s,
     train_recogniser,
@@ -71,18 +73,20 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train-vocoder": train_vocoder.train_vocoder,
     "train-recogniser": train_recogniser.train_recogniser,
     "train-diffusion": train_diffusion.train_diffusion,
+    "train-animator": train_animator.train_animator,
+    "import": import_.import_,
     "sample": sample.sample,
     "render": render.render,
     "export": export.export,
     "evaluate": evaluate.evaluate,
     "evaluate-m2s": evaluate_m2s.evaluate_m2s,
+    "compare": compare.compare,
     "speak": speak.speak,
     "inspect": inspect.inspect,
     "doctor": doctor.doctor,
 }
 for name, function in COMMANDS.items():
     app.command(name)(function)
-    "compare": compare.compare,
 
 
 def main() -> None:

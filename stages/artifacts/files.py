@@ -272,11 +272,21 @@ def read_json_attribute(file: h5py.File, name: str) -> dict[str, Any]:
     return value
 
 
-def inputs_of(path: Path, schema: str) -> dict[str, str]:
-    """Name -> SHA-256 of what an artifact was made of.
+def schema_of(path: Path, *schemas: str) -> str:
+    """Which of some kinds an artifact is.
+
+    Raises:
+        ThunderError: none of them.
+    """
+    with read_artifact(path, *schemas) as file:
+        return str(file.attrs["schema"])
+
+
+def inputs_of(path: Path, *schemas: str) -> dict[str, str]:
+    """Name -> SHA-256 of what an artifact of one of these kinds was made of.
 
     Raises:
         ThunderError: not such a file.
     """
-    with read_artifact(path, schema) as file:
+    with read_artifact(path, *schemas) as file:
         return read_json_attribute(file, "inputs")

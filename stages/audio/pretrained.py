@@ -22,7 +22,7 @@ from stages.runtime.provenance import sha256_of_file
 FEATURE_RATE_HZ = 50
 # Choi et al. cluster HuBERT's sixth layer.
 DEFAULT_LAYER = 6
-_HOP_SAMPLES = 320
+HOP_SAMPLES = 320
 _MODEL_CLASSES = {"wav2vec2": "Wav2Vec2Model", "hubert": "HubertModel", "wavlm": "WavLMModel"}
 _CONFIG, _PREPROCESSOR = "config.json", "preprocessor_config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -73,7 +73,7 @@ class PretrainedSpeech(nn.Module):
         Returns:
             (B, n, C), n = S // 320.
         """
-        num_frames = waveform.shape[-1] // _HOP_SAMPLES
+        num_frames = waveform.shape[-1] // HOP_SAMPLES
         if num_frames == 0:
             return waveform.new_zeros(len(waveform), 0, self.dim)
         return self.network(self._prepare(waveform)).last_hidden_state
@@ -91,20 +91,11 @@ class PretrainedSpeech(nn.Module):
         Returns:
             (n, C), n = S // 320; up to 30 s the same as `forward` gives.
         """
-        num_frames = len(waveform) // _HOP_SAMPLES
+        num_frames = len(waveform) // HOP_SAMPLES
         if num_frames == 0:
             return waveform.new_zeros(0, self.dim)
         heard = self._convolve(self._prepare(waveform[None]), num_frames)  # (1, n, C')
-        if num_frames <= _WINDOW_FRAMES:
-            return self._contextualise(heard)[0]
-        kept = _WINDOW_FRAMES - 2 * _CONTEXT_FRAMES
-        kept = math.ceil(num_frames / math.ceil(num_frames / kept))  # windows of one size, not a short one at the end
-        pieces = []
-        for first in range(0, num_frames, kept):
-            start = max(first - _CONTEXT_FRAMES, 0)
-            window = self._contextualise(heard[:, start : first + kept + _CONTEXT_FRAMES])[0]
-            pieces.append(window[first - start : first - start + kept])
-        return torch.cat(pieces)
+        return self._contextualise_all(heard)
 
     def thaw(self) -> Self:
         """Lets training change the transformer; the convolutions stay as they were pretrained (Baevski et al., 4.2)."""
@@ -122,11 +113,15 @@ class PretrainedSpeech(nn.Module):
     def _prepare(self, waveform: Tensor) -> Tensor:
         """The samples (B, reach + 320 (n - 1)) that n frames are made of, the first of them around sample 0."""
         if self._normalise:
-            mean, variance = waveform.mean(-1, keepdim=True), waveform.var(-1, correction=0, keepdim=True)
-            waveform = (waveform - mean) / (variance + 1e-7).sqrt()  # 1e-7 as `transformers` adds
-        num_samples = self._reach + (waveform.shape[-1] // _HOP_SAMPLES - 1) * _HOP_SAMPLES
+            waveform = self._standardise(waveform)
+        num_samples = self._reach + (waveform.shape[-1] // HOP_SAMPLES - 1) * HOP_SAMPLES
         before = self._reach // 2
         return nn.functional.pad(waveform, (before, num_samples - before - waveform.shape[-1]))
+
+    @staticmethod
+    def _standardise(waveform: Tensor) -> Tensor:
+        mean, variance = waveform.mean(-1, keepdim=True), waveform.var(-1, correction=0, keepdim=True)
+        return (waveform - mean) / (variance + 1e-7).sqrt()  # 1e-7 as `transformers` adds
 
     def _convolve(self, prepared: Tensor, num_frames: int) -> Tensor:
         """The convolutions' output (1, n, C'), piece by piece, equal to that of the whole."""
@@ -135,12 +130,26 @@ class PretrainedSpeech(nn.Module):
         pieces = []
         for start in range(0, num_frames, _PIECE_FRAMES):
             stop = min(start + _PIECE_FRAMES, num_frames)
-            x = prepared[:, None, start * _HOP_SAMPLES : (stop - 1) * _HOP_SAMPLES + self._reach]
+            x = prepared[:, None, start * HOP_SAMPLES : (stop - 1) * HOP_SAMPLES + self._reach]
             x = first(x) if moments is None else _first_by_moments(first, x, *moments)
             for layer in others:
                 x = layer(x)
             pieces.append(x.transpose(1, 2))
         return torch.cat(pieces, dim=1)
+
+    def _contextualise_all(self, heard: Tensor) -> Tensor:
+        """What the transformer makes of convolved features (1, n, C') of any length, window by window: (n, C)."""
+        num_frames = heard.shape[1]
+        if num_frames <= _WINDOW_FRAMES:
+            return self._contextualise(heard)[0]
+        kept = _WINDOW_FRAMES - 2 * _CONTEXT_FRAMES
+        kept = math.ceil(num_frames / math.ceil(num_frames / kept))  # windows of one size, not a short one at the end
+        pieces = []
+        for first in range(0, num_frames, kept):
+            start = max(first - _CONTEXT_FRAMES, 0)
+            window = self._contextualise(heard[:, start : first + kept + _CONTEXT_FRAMES])[0]
+            pieces.append(window[first - start : first - start + kept])
+        return torch.cat(pieces)
 
     def _contextualise(self, heard: Tensor) -> Tensor:
         projected = self.network.feature_projection(heard)
@@ -180,6 +189,19 @@ def load_pretrained(
     normalise = bool(preprocessor.get("do_normalize", True))
     identity = identity_of(folder, option=option)
     return PretrainedSpeech(network, kind=kind, layer=layer, normalise=normalise, identity=identity).to(device)
+
+
+def num_layers_of(folder: Path, *, option: str = "--hubert") -> int:
+    """How many transformer layers the network in a folder has.
+
+    Raises:
+        ThunderError: a file is missing, or does not say.
+    """
+    _weights_of(folder, option)
+    found = _read_json(folder / _CONFIG).get("num_hidden_layers", 12)  # what `transformers` takes where it is not said
+    if not isinstance(found, int):
+        raise ThunderError(f"{folder / _CONFIG}: wanted a number of layers, found {found!r}; download the folder again")
+    return found
 
 
 def identity_of(folder: Path, *, option: str = "--hubert") -> str:
@@ -241,8 +263,8 @@ def _build(path: Path, config: dict[str, Any], kind: str, layer: int) -> Any:
         raise ThunderError(f"{path}: does not describe a {kind} network ({reason}); download it again") from error
     if not 1 <= layer <= num_layers:
         raise ThunderError(f"{path}: wanted layer {layer}, found layers 1 to {num_layers}; choose one of them")
-    if hop != _HOP_SAMPLES:
-        raise ThunderError(f"{path}: wanted one frame in {_HOP_SAMPLES} samples (50 Hz), found one in {hop}")
+    if hop != HOP_SAMPLES:
+        raise ThunderError(f"{path}: wanted one frame in {HOP_SAMPLES} samples (50 Hz), found one in {hop}")
     if whole.do_stable_layer_norm and layer < num_layers:
         # The last norm belongs after the last layer; those below are read as they are.
         network.encoder.layer_norm = nn.Identity()
@@ -307,7 +329,7 @@ def _moments_over_time(convolution: nn.Conv1d, samples: Tensor) -> tuple[Tensor,
     """Mean and variance (C, 1) over time of what a convolution makes of (1, S'), measured piece by piece."""
     kernel, stride = convolution.kernel_size[0], convolution.stride[0]
     num_frames = (samples.shape[-1] - kernel) // stride + 1
-    piece = _PIECE_FRAMES * _HOP_SAMPLES // stride
+    piece = _PIECE_FRAMES * HOP_SAMPLES // stride
     total = squares = torch.zeros((), dtype=torch.double)
     for start in range(0, num_frames, piece):
         stop = min(start + piece, num_frames)

@@ -30,7 +30,7 @@ from stages.runtime.errors import Failure, ThunderError
 _FPS = 25.0
 _NAME = re.compile(r"([FM]\d+)_e(\d+)")
 _SENTENCE_LINE = re.compile(r"\s*(\d+)[.):\s]\s*(.+)")
-_TRAIN_SUBJECTS = ("F2", "F3", "F4", "M3", "M4", "M5")
+TRAIN_SUBJECTS = ("F2", "F3", "F4", "M3", "M4", "M5")
 _TEST_B_SUBJECTS = ("F1", "F5", "F6", "F7", "F8", "M1", "M2", "M6")
 _SENTENCES = {"train": range(1, 33), "val": range(33, 37), "test": range(37, 41)}
 _WHERE_FILES_COME_FROM = "the public code of CodeTalker (BIWI/) has BIWI.ply and says how to make the rest"
@@ -46,7 +46,7 @@ def official_splits(test: str) -> dict[tuple[str, int], str]:
     Args:
         test: A or B, the test set wanted; the other is left out.
     """
-    splits = {(s, n): split for split, numbers in _SENTENCES.items() for s in _TRAIN_SUBJECTS for n in numbers}
+    splits = {(s, n): split for split, numbers in _SENTENCES.items() for s in TRAIN_SUBJECTS for n in numbers}
     if test == "B":
         splits = {key: split for key, split in splits.items() if split != "test"}
         splits |= {(s, n): "test" for s in _TEST_B_SUBJECTS for n in _SENTENCES["test"]}

@@ -50,6 +50,7 @@ _SPLITS: dict[str, tuple[tuple[str, ...], range]] = {
     "val": (("170811_03275", "170908_03277"), range(21, 41)),
     "test": (("170809_00138", "170731_00024"), range(21, 41)),
 }
+TRAIN_SUBJECTS = tuple(f"FaceTalk_{subject}_TA" for subject in _SPLITS["train"][0])
 OFFICIAL_SPLITS: dict[tuple[str, int], str] = {
     (f"FaceTalk_{subject}_TA", sentence): split
     for split, (subjects, sentences) in _SPLITS.items()

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from stages.artifacts.checkpoint import Checkpoint, read_checkpoint
 from stages.artifacts.head_record import HeadRecord
-from stages.audio.pretrained import PretrainedSpeech, identity_of, load_pretrained
+from stages.audio.pretrained import PretrainedSpeech
 from stages.models.conformer import RotaryAttention, rotary_angles
+from stages.models.folder_of_model import load_folder_of
 from stages.models.resampling import read_at
 from stages.models.speech_encoder import ENCODER_RATE_HZ, FolderEncoder, SpeechEncoder
 from stages.models.weights import arrays_of_weights, load_weights
 from stages.runtime.config import Config
-from stages.runtime.errors import ThunderError
 
 
 class MotionDenoiserConfig(Config):
@@ -63,13 +63,6 @@ class MotionDenoiserConfig(Config):
     folder_layer: int = 0
     folder_sha256: str = ""
     freeze_encoder: bool = False
-
-    @property
-    def speech_source(self) -> str:
-        """What speech is encoded by, in words."""
-        if self.speech_encoder == "mel":
-            return "an encoder of its own"
-        return f"layer {self.folder_layer} of a {self.speech_encoder} folder of SHA-256 {self.folder_sha256[:12]}"
 
 
 @dataclass(frozen=True)
@@ -256,27 +249,6 @@ def load_motion_denoiser(
     """
     checkpoint = read_checkpoint(path, "thunder.diffusion")
     config = MotionDenoiserConfig.resolve(options=checkpoint.config)
-    model = MotionDenoiser(config, _load_network(config, path, speech_encoder, device))
+    model = MotionDenoiser(config, load_folder_of(config, path, speech_encoder, device))
     load_weights(model, checkpoint.weights | checkpoint.normalisation, path)
     return model.to(device).eval().requires_grad_(False), checkpoint.required_head
-
-
-def _load_network(
-    config: MotionDenoiserConfig, path: Path, folder: Path | None, device: torch.device | str
-) -> PretrainedSpeech | None:
-    """The network in the folder that a model was trained with; any other is refused."""
-    if config.speech_encoder == "mel":
-        if folder is not None:
-            raise ThunderError(f"{path}: encodes speech by itself; leave out --speech-encoder {folder}")
-        return None
-    if folder is None:
-        raise ThunderError(
-            f"{path}: hears speech by {config.speech_source}; give that folder with --speech-encoder FOLDER"
-        )
-    found = identity_of(folder, option="--speech-encoder")
-    if found != config.folder_sha256:
-        raise ThunderError(
-            f"{folder}: wanted {config.speech_source}, by which {path} hears speech, found {found[:12]}; give the folder it "
-            f"was trained with"
-        )
-    return load_pretrained(folder, layer=config.folder_layer, device=device, option="--speech-encoder")

@@ -50,6 +50,10 @@ class SpeechEncoder(nn.Module):
             x = block(x)
         return self.norm(x)
 
+    def encode_whole(self, samples: Tensor) -> Tensor:
+        """Features (1, n, dim) of a whole recording (S,) i16."""
+        return self(self.read(samples)[None])
+
 
 class FolderEncoder(nn.Module):
     """Features of a user's network, brought to the animator's width: (B, n, C) at 50 Hz -> (B, n, dim).
@@ -88,6 +92,11 @@ class FolderEncoder(nn.Module):
         """(B, n, C or 320) -> (B, n, dim)."""
         sound = sound.float()
         return self.project(sound if self._frozen else self.network(sound.flatten(1)))
+
+    def encode_whole(self, samples: Tensor) -> Tensor:
+        """Features (1, n, dim) of a whole recording (S,) i16, of any length; without a gradient to the network."""
+        sound = self.read(samples)
+        return self.project((sound if self._frozen else self.network.features_of(sound.flatten()))[None])
 
 
 class EncoderBlock(nn.Module):

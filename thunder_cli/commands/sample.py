@@ -81,7 +81,7 @@ def sample(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Animates speech: N takes of every sound file, folder, or clip of a dataset.
+    """Animates speech: N takes of every sound file, folder, or clip of a dataset; one by a deterministic model.
 
     With - it animates 16-bit mono PCM from standard input while it comes, one take, as Live Link Face CSV on standard
     output, in a file by -o, or as packets by --live.
@@ -164,6 +164,10 @@ def sample(
         force=force,
         progress=console.progress(quiet=quiet),
     )
+    if summary.equal_takes and summary.num_takes > 1:
+        console.say(
+            f"the {summary.num_takes} takes of an input are equal: {summary.model} is deterministic", quiet=quiet
+        )
     result = {
         "wrote": str(summary.output),
         "model": str(summary.model),

@@ -1,0 +1,65 @@
+"""Imports published checkpoints: the user's files in, an artifact of this toolkit out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.artifacts.checkpoint import write_checkpoint
+from stages.artifacts.clips import open_clips
+from stages.artifacts.files import check_output
+from stages.audio.pretrained import load_pretrained, num_layers_of
+from stages.corpora.biwi import TRAIN_SUBJECTS as BIWI_SUBJECTS
+from stages.corpora.vocaset import TRAIN_SUBJECTS as VOCASET_SUBJECTS
+from stages.models.faceformer import checkpoint_of
+from stages.models.faceformer_import import convert_faceformer, read_published_weights
+from stages.runtime.errors import ThunderError
+from stages.runtime.provenance import Provenance, hash_inputs
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What was imported: `features` are the shapes of the head that its motion plays on."""
+
+    output: Path
+    parameters: int
+    vertices: int
+    features: int
+    fps: float
+    subjects: tuple[str, ...]
+
+
+def import_faceformer(
+    weights: Path, output: Path, *, dataset: Path, speech_encoder: Path, force: bool = False
+) -> ImportSummary:
+    """Turns a published FaceFormer checkpoint into a `thunder.animator`.
+
+    Args:
+        weights: `vocaset.pth`, `biwi.pth`, or one that the released code trained on these corpora.
+        dataset: of that corpus, for faces, regions and landmarks.
+        speech_encoder: the folder of the wav2vec 2.0 that it was trained with; `sample` asks for it again.
+
+    Raises:
+        ThunderError: files that do not fit each other; an output that exists.
+    """
+    check_output(output, force=force, inputs=[weights, dataset])
+    published = read_published_weights(weights)
+    with open_clips(dataset, "thunder.dataset") as file:
+        surface = file.head
+    network = load_pretrained(
+        speech_encoder, layer=num_layers_of(speech_encoder, option="--speech-encoder"), option="--speech-encoder"
+    )
+    if network.kind != "wav2vec2":
+        raise ThunderError(f"{speech_encoder}: FaceFormer hears by wav2vec 2.0, found {network.kind}")
+    subjects = {"vocaset": VOCASET_SUBJECTS, "biwi": BIWI_SUBJECTS}
+    model, head = convert_faceformer(published, surface, network, subjects, weights)
+    hashes = hash_inputs(weights=weights, dataset=dataset) | {"speech_encoder": network.identity}
+    checkpoint = checkpoint_of(model, dict(model.named_parameters()), head, {})
+    write_checkpoint(output, "thunder.animator", checkpoint, Provenance(0, {}, hashes), force=force)
+    config = model.config
+    return ImportSummary(
+        output,
+        sum(p.numel() for p in model.parameters()),
+        len(head.template),
+        len(head.features),
+        config.fps,
+        config.subjects,
+    )

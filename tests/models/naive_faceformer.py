@@ -1,0 +1,81 @@
+"""FaceFormer's released layout of parameters, and its animation computed the long way: every prefix anew, every table whole."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class NaiveFaceFormer(nn.Module):
+    """Named as released; random weights, none of them zero."""
+
+    def __init__(self, folder: Path, reading: str, num_vertices: int, *, dim: int = 16, num_subjects: int = 8) -> None:
+        super().__init__()
+        from transformers import Wav2Vec2Model
+
+        torch.manual_seed(3)
+        self.reading, self.period = reading, {"vocaset": 30, "biwi": 25}[reading]
+        self.audio_encoder: Any = Wav2Vec2Model.from_pretrained(folder)
+        self.audio_feature_map = nn.Linear(self.audio_encoder.config.hidden_size, dim)
+        self.vertice_map = nn.Linear(3 * num_vertices, dim)
+        layer = nn.TransformerDecoderLayer(dim, 4, 2 * dim, batch_first=True)
+        self.transformer_decoder = nn.TransformerDecoder(layer, 1)
+        self.vertice_map_r = nn.Linear(dim, 3 * num_vertices)
+        self.obj_vector = nn.Linear(num_subjects, dim, bias=False)
+        self.PPE = nn.Module()
+        table = torch.zeros(self.period, dim)
+        for position in range(self.period):
+            for pair in range(dim // 2):
+                angle = position / 10_000 ** (2 * pair / dim)
+                table[position, 2 * pair], table[position, 2 * pair + 1] = math.sin(angle), math.cos(angle)
+        self.PPE.register_buffer("pe", table.repeat(600 // self.period + 1, 1)[None])
+        with torch.no_grad():
+            for parameter in self.parameters():
+                # As after some training: what is tuned differs from the folder's, and no bias is zero.
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        self.eval()
+
+    @torch.no_grad()
+    def hear(self, samples: Tensor) -> Tensor:
+        """Features (n, C) of samples (S,) i16."""
+        waveform = samples.double() / 32768
+        waveform = ((waveform - waveform.mean()) / torch.sqrt(waveform.var(correction=0) + 1e-7)).float()
+        convolved = self.audio_encoder.feature_extractor(waveform[None])  # (1, C', n)
+        if self.reading == "vocaset":
+            count = convolved.shape[2]
+            convolved = F.interpolate(convolved, size=int(count / 50.0 * 30), align_corners=True, mode="linear")
+        else:
+            convolved = convolved[:, :, : convolved.shape[2] // 2 * 2]
+        projected, _ = self.audio_encoder.feature_projection(convolved.transpose(1, 2))
+        return self.audio_encoder.encoder(projected).last_hidden_state[0]
+
+    @torch.no_grad()
+    def displacements(self, samples: Tensor, subject: int) -> Tensor:
+        """Offsets (T, V, 3) from the template, in the style of a subject counted from 0."""
+        return self.decode(self.hear(samples), subject)
+
+    @torch.no_grad()
+    def decode(self, features: Tensor, subject: int) -> Tensor:
+        """The same from features (n, C)."""
+        each = {"vocaset": 1, "biwi": 2}[self.reading]
+        memory = self.audio_feature_map(features)[None]
+        num_frames = len(features) // each
+        style = self.obj_vector.weight[:, subject][None, None]
+        inputs = style
+        for frame in range(num_frames):
+            count = frame + 1
+            bias = torch.full((4, count, count), -math.inf)
+            hears = torch.ones(count, len(features), dtype=torch.bool)
+            for i in range(count):
+                for head, slope in enumerate((1 / 4, 1 / 16, 1 / 64, 1 / 256)):
+                    bias[head, i, : i + 1] = -slope * ((i - torch.arange(i + 1)) // self.period)
+                hears[i, each * i : each * (i + 1)] = False
+            decoded = self.transformer_decoder(
+                inputs + self.PPE.pe[:, :count], memory, tgt_mask=bias, memory_mask=hears
+            )
+            out = self.vertice_map_r(decoded)
+            inputs = torch.cat([inputs, self.vertice_map(out[:, -1:]) + style], dim=1)
+        return out[0].unflatten(1, (-1, 3))

@@ -1,0 +1,78 @@
+"""`thunder train-animator`: a deterministic animator from a dataset."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thunder_cli import console
+from thunder_cli.options import ConfigFile, Device, Force, Json, Output, Preset, Quiet, Resume, Seed
+
+
+class Animator(StrEnum):
+    """The architectures."""
+
+    FACEFORMER = "faceformer"
+
+
+def train_animator(
+    animator: Annotated[Animator, typer.Argument(help="Which architecture.")],
+    dataset: Annotated[Path, typer.Argument(help="A dataset.")] = Path("dataset.h5"),
+    *,
+    output: Output = Path("animator.h5"),
+    speech_encoder: Annotated[
+        Path | None,
+        typer.Option("--speech-encoder", help="Folder of wav2vec 2.0, HuBERT or WavLM to hear by.  [default: our own]"),
+    ] = None,
+    speech_encoder_layer: Annotated[
+        int | None, typer.Option("--speech-encoder-layer", help="Of that folder.  [default: the last]", min=1)
+    ] = None,
+    freeze_encoder: Annotated[
+        bool, typer.Option("--freeze-encoder", help="Leave that folder's network as it is.")
+    ] = False,
+    teacher_forcing: Annotated[
+        bool, typer.Option("--teacher-forcing", help="Feed the true frame before; quicker, and further from sampling.")
+    ] = False,
+    steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Windows a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its peak.")] = None,
+    preset: Preset = "small",
+    config: ConfigFile = None,
+    resume: Resume = False,
+    seed: Seed = 0,
+    device: Device = "auto",
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Trains a deterministic animator, the baseline of the papers: FaceFormer.
+
+    Example: `thunder train-animator faceformer dataset.h5`
+    """
+    if speech_encoder_layer is not None and speech_encoder is None:
+        raise typer.BadParameter("needs --speech-encoder FOLDER", param_hint="--speech-encoder-layer")
+
+    from stages.train_animator import TrainAnimatorConfig
+    from stages.train_animator import train_animator as train_stage
+
+    options = {
+        "steps": steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "freeze_encoder": freeze_encoder or None,
+        "teacher_forcing": teacher_forcing or None,
+    }
+    summary = train_stage(
+        dataset,
+        output,
+        TrainAnimatorConfig.resolve(preset=preset, file=config, options=options),
+        speech_encoder=speech_encoder,
+        speech_encoder_layer=speech_encoder_layer,
+        seed=seed,
+        device=device,
+        force=force,
+        resume=resume,
+        progress=console.progress(quiet=quiet),
+    )
+    console.print_training(summary, as_json=json)
