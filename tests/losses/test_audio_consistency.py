@@ -75,3 +75,64 @@ def test_masked_speech_is_not_compared_and_items_stand_alone(judge: MeshToSpeech
     )
     torch.testing.assert_close(found.mel[1:], alone.mel, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.total(mel_weight=2, unit_weight=3), 2 * found.mel + 3 * found.units)
+
+
+def test_the_judges_features_tell_another_motion_from_the_true_one(judge: MeshToSpeech) -> None:
+    batch = draw_windows([telling_clip(60, 25.0, seed=0)], SHAPE, 2, torch.Generator().manual_seed(1))
+    speech = {"log_mel": batch.log_mel, "units": batch.units, "true_motion": batch.motion}
+    late = batch.motion.clone()
+    late[:, 20:] = 0
+    other = late.clone().requires_grad_()
+    same, found = (audio_consistency(judge, HEAD, motion, 25.0, **speech) for motion in (batch.motion, other))
+    torch.testing.assert_close(same.features, torch.zeros(2))
+    assert (found.features > 1e-3).all()
+    (gradient,) = torch.autograd.grad(found.total(mel_weight=0, unit_weight=0, feature_weight=1).sum(), other)
+    assert (gradient.abs().sum((1, 2)) > 0).all()
+    untold = audio_consistency(judge, HEAD, late, 25.0, log_mel=batch.log_mel, units=batch.units)
+    torch.testing.assert_close(untold.features, torch.zeros(2))
+    # What lies beyond the mask is not compared; what is changed at its edge is heard a little before, too.
+    mask = torch.ones(2, 100)
+    mask[:, 40:] = 0
+    masked = audio_consistency(judge, HEAD, late, 25.0, **speech, mask=mask)
+    assert (masked.features < 0.5 * found.features.detach()).all()
+
+
+def test_pieces_of_a_batch_are_heard_as_the_whole_is(judge: MeshToSpeech) -> None:
+    batch = draw_windows([telling_clip(60, 25.0, seed=0)], SHAPE, 5, torch.Generator().manual_seed(1))
+    mask = torch.ones(5, 100)
+    mask[3, 50:] = 0
+
+    def heard(most_mel_frames: int) -> tuple[torch.Tensor, ...]:
+        motion = (0.9 * batch.motion).requires_grad_()
+        found = audio_consistency(
+            judge, HEAD, motion, 25.0, log_mel=batch.log_mel, units=batch.units, mask=mask, true_motion=batch.motion,
+            most_mel_frames=most_mel_frames,
+        )  # fmt: skip
+        (gradient,) = torch.autograd.grad(found.total(feature_weight=1.0).sum(), motion)
+        return found.mel, found.units, found.unit_accuracy, found.features, gradient
+
+    whole = heard(500)
+    for most in (499, 200, 1):
+        for ours, theirs in zip(heard(most), whole, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_pieces_are_kept_for_the_backward_pass_by_their_motion_alone(judge: MeshToSpeech) -> None:
+    batch = draw_windows([telling_clip(60, 25.0, seed=0)], SHAPE, 8, torch.Generator().manual_seed(1))
+
+    def kept(most_mel_frames: int) -> int:
+        sizes: list[int] = []
+        motion = batch.motion.clone().requires_grad_()
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            sizes.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            found = audio_consistency(
+                judge, HEAD, motion, 25.0, log_mel=batch.log_mel, units=batch.units, most_mel_frames=most_mel_frames
+            )
+            found.total().sum()
+        return sum(sizes)
+
+    assert kept(100) < 0.2 * kept(800)
