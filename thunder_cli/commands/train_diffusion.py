@@ -52,7 +52,9 @@ def train_diffusion(
     ] = None,
     motion_noise: Annotated[
         float | None,
-        typer.Option("--motion-noise", help="Errors as of a tracker on training motion, in deviations of each feature."),
+        typer.Option(
+            "--motion-noise", help="Errors as of a tracker on training motion, in deviations of each feature."
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Windows a step.")] = None,
