@@ -32,8 +32,8 @@ def evaluate_m2s(
 ) -> None:
     """Measures mesh-to-speech models on people they never heard: means over seeds, with 95 % intervals over clips.
 
-    Beside them: the mean mel, a ridge regression, each model shown another clip's motion, and the true speech. The picture
-    of spectrograms is written beside the output: m2s.json, m2s_spectrograms.png.
+    Beside them: the mean mel, a ridge regression, the first model of each input shown another clip's motion or not told the
+    voice, and the true speech. The picture of spectrograms is written beside the output: m2s.json, m2s_spectrograms.png.
 
     Example: `thunder evaluate-m2s dataset.h5 mouth2s-0.h5 mouth2s-1.h5 exp2s-0.h5 -o m2s.json`
     """
