@@ -20,8 +20,8 @@ from stages.artifacts.head_record import HeadRecord, read_head, write_head
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 
-# Models that no head has a part in.
-_SOUND_ALONE = frozenset({"thunder.vocoder", "thunder.recogniser"})
+# Models that no head has a part in: they hear sound, or see pictures, which any head can make.
+_HEADLESS = frozenset({"thunder.vocoder", "thunder.recogniser", "thunder.lipreader"})
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Checkpoint:
         weights: parameter name -> array.
         normalisation: name -> array; statistics that inputs and outputs are scaled by.
         curves: name -> (n, 2) array of (step, value) recorded during training.
-        head: the head whose motion the model speaks of; None for a model of sound alone.
+        head: the head whose motion the model speaks of; None for a model of sound or pictures.
     """
 
     config: dict[str, Any]
@@ -75,7 +75,7 @@ def read_checkpoint(path: Path, schema: str) -> Checkpoint:
             config=read_json_attribute(file, "model"),
             weights=_read_arrays(file, "weights"),
             normalisation=_read_arrays(file, "normalisation"),
-            head=None if schema in _SOUND_ALONE else read_head(file),
+            head=None if schema in _HEADLESS else read_head(file),
             # A loss may have been infinite for a while; that does not make the model unusable.
             curves={name: read_array(curves, name, ndim=2, finite=False) for name in curves},
         )

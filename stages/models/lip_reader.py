@@ -1,0 +1,275 @@
+"""A lip reader: text from pictures of a mouth at 25 fps, from speech, or from both.
+
+Each stream has a front end and a conformer; what they find is fused, and read twice: by CTC, frame by frame, and by a decoder
+that attends to all of it. A stream that is withheld is zeros where the two meet, so that one model, from which either was
+withheld now and then in training, reads audio-visually and by the lips alone.
+
+Source: Ma et al., "Auto-AVSR: Audio-Visual Speech Recognition with Automatic Labels", ICASSP 2023, the expert of Han et al.,
+Interspeech 2024; `form = "published"` is its architecture. Ours: withholding a stream; two labels a frame, because characters
+come faster than 25 a second, where its word pieces do not; and the form `light`.
+"""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stages.artifacts.checkpoint import Checkpoint, read_checkpoint
+from stages.audio.log_mel import NUM_BANDS
+from stages.models.characters import BLANK, decode, encode, normalise_text
+from stages.models.ctc import beam_search, greedy_labels
+from stages.models.lip_front_ends import MEL_FRAMES, SAMPLES, MelFrontEnd, PictureFrontEnd, WaveformFrontEnd
+from stages.models.relative_conformer import RelativeConformer
+from stages.models.resampling import change_rate
+from stages.models.text_decoder import TextDecoder
+from stages.models.weights import arrays_of_weights, load_weights
+from stages.runtime.config import Config
+from stages.runtime.errors import ThunderError
+
+VIDEO_RATE_HZ = 25
+CROP_SIDE = 88
+
+
+class LipReaderConfig(Config):
+    """The numbers and names that rebuild the network.
+
+    Attributes:
+        characters: those it writes, each once.
+        form: `light` or `published`, see `lip_front_ends`.
+        channels: of the first convolution of a residual network; the last has eight times as many.
+        num_layers: of each stream's conformer; `decoder_layers` of the decoder.
+        fusion_dim: width where the streams meet.
+        labels_per_frame: how many labels a frame of 40 ms speaks for.
+        max_frames: the longest clip it reads; attention grows with the square.
+    """
+
+    characters: str
+    form: Literal["light", "published"] = "light"
+    channels: int = 64
+    dim: int = 768
+    num_layers: int = 12
+    num_heads: int = 12
+    kernel: int = 31
+    decoder_layers: int = 6
+    fusion_dim: int = 8192
+    dropout: float = 0.1
+    labels_per_frame: int = 2
+    max_frames: int = 750
+
+    @property
+    def num_labels(self) -> int:
+        """The blank, the characters, and the sign that begins and ends a text."""
+        return len(self.characters) + 2
+
+    @property
+    def end(self) -> int:
+        """That sign."""
+        return self.num_labels - 1
+
+
+class LipReading(NamedTuple):
+    """What is read.
+
+    Attributes:
+        log_probs: (B, labels_per_frame * T, num_labels) of CTC; label 0 is its blank.
+        features: (B, T, dim), what the streams' fusion found.
+    """
+
+    log_probs: Tensor
+    features: Tensor
+
+
+class LipReader(nn.Module):
+    """The network, with the statistics it normalises by."""
+
+    picture_mean: Tensor
+    picture_scale: Tensor
+    mel_mean: Tensor
+    mel_scale: Tensor
+
+    def __init__(self, config: LipReaderConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim, published = config.dim, config.form == "published"
+
+        def conformer() -> RelativeConformer:
+            return RelativeConformer(
+                dim,
+                config.num_layers,
+                num_heads=config.num_heads,
+                kernel=config.kernel,
+                dropout=config.dropout,
+                batch_norm=published,
+            )
+
+        self.eyes = PictureFrontEnd(config.channels, published=published)
+        self.from_eyes = nn.Linear(self.eyes.num_outputs, dim)
+        self.seen_conformer = conformer()
+        self.ears: WaveformFrontEnd | MelFrontEnd = WaveformFrontEnd(config.channels) if published else MelFrontEnd(dim)
+        self.from_ears = nn.Linear(self.ears.num_outputs, dim)
+        self.heard_conformer = conformer()
+        self.fusion_in = nn.Linear(2 * dim, config.fusion_dim)
+        self.fusion_norm = nn.BatchNorm1d(config.fusion_dim) if published else nn.LayerNorm(config.fusion_dim)
+        self.fusion_out = nn.Linear(config.fusion_dim, dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.to_labels = nn.Linear(dim, config.labels_per_frame * config.num_labels)
+        self.decoder = TextDecoder(
+            config.num_labels, dim, config.decoder_layers, num_heads=config.num_heads, dropout=config.dropout
+        )
+        # Auto-AVSR's statistics of pictures, until a corpus's own are put in their place.
+        self.register_buffer("picture_mean", torch.tensor(0.421))
+        self.register_buffer("picture_scale", torch.tensor(0.165))
+        self.register_buffer("mel_mean", torch.zeros(NUM_BANDS))
+        self.register_buffer("mel_scale", torch.ones(NUM_BANDS))
+
+    def forward(
+        self,
+        crops: Tensor | None,
+        sound: Tensor | None,
+        mask: Tensor,
+        *,
+        seen: Tensor | None = None,
+        heard: Tensor | None = None,
+    ) -> LipReading:
+        """Reads what is seen, heard, or both.
+
+        Args:
+            crops: (B, T, 96, 96) or (B, T, 88, 88), grey, in 0..1; None reads the sound alone.
+            sound: `sound_of` each clip, (B, 4 T, 80) or (B, 640 T); None reads the lips alone.
+            mask: (B, T), True where a frame is real.
+            seen: (B,) False where the picture is withheld from the fusion, and `heard` the same of the sound.
+
+        Raises:
+            ThunderError: longer than the reader was built for.
+        """
+        if mask.shape[1] > self.config.max_frames:
+            raise ThunderError(
+                f"a clip of {mask.shape[1]} frames at 25 fps is longer than the {self.config.max_frames} that this lip reader "
+                f"was built for; cut it, or train one with a larger max_clip_s"
+            )
+        streams = []
+        if crops is None:
+            streams.append(self._withheld(mask))
+        else:
+            looked = self.eyes((centre(crops) - self.picture_mean) / self.picture_scale, mask)
+            streams.append(self._told(self.seen_conformer(self.from_eyes(looked), mask), seen))
+        if sound is None:
+            streams.append(self._withheld(mask))
+        else:
+            if isinstance(self.ears, MelFrontEnd):
+                sound = (sound - self.mel_mean) / self.mel_scale
+            streams.append(self._told(self.heard_conformer(self.from_ears(self.ears(sound, mask)), mask), heard))
+        met = self.fusion_in(torch.cat(streams, -1)[mask])  # (frames, fusion_dim)
+        met = self.fusion_out(F.relu(self.fusion_norm(met)))
+        features = torch.zeros(*mask.shape, met.shape[1], dtype=met.dtype, device=met.device)
+        features = features.masked_scatter(mask[..., None], met)
+        logits = self.to_labels(self.dropout(features)).float().unflatten(-1, (self.config.labels_per_frame, -1))
+        return LipReading(logits.log_softmax(-1).flatten(1, 2), features)
+
+    def _withheld(self, mask: Tensor) -> Tensor:
+        return torch.zeros(*mask.shape, self.config.dim, device=mask.device)
+
+    @staticmethod
+    def _told(stream: Tensor, told: Tensor | None) -> Tensor:
+        return stream if told is None else stream * told.to(stream)[:, None, None]
+
+    def sound_of(self, log_mel: Tensor, waveform: Tensor, num_frames: int) -> Tensor:
+        """What the model hears of a clip, as long as the clip's `num_frames` T of video.
+
+        Args:
+            log_mel: (L, 80), natural logarithm, 100 Hz.
+            waveform: (S,), 16 kHz.
+
+        Returns:
+            (4 T, 80), or (640 T,) of mean 0 and variance 1 over the clip.
+        """
+        if isinstance(self.ears, MelFrontEnd):
+            wanted = MEL_FRAMES * num_frames
+            last = log_mel[-1:].expand(max(0, wanted - len(log_mel)), -1)
+            return torch.cat([log_mel[:wanted], last])
+        wanted = SAMPLES * num_frames
+        cut = waveform[:wanted].float()
+        return F.pad(F.layer_norm(cut, cut.shape), (0, wanted - len(cut)))
+
+
+def centre(crops: Tensor) -> Tensor:
+    """The middle 88² of crops (..., height, width)."""
+    top, left = ((size - CROP_SIDE) // 2 for size in crops.shape[-2:])
+    return crops[..., top : top + CROP_SIDE, left : left + CROP_SIDE]
+
+
+def at_video_rate(motion: Tensor, fps: float) -> Tensor:
+    """Frames at 25 fps that lie within (B, T, ...) at `fps`: frame n shows what was at n / 25 s."""
+    num_frames = int((motion.shape[1] - 1) / fps * VIDEO_RATE_HZ + 1e-6) + 1
+    return change_rate(motion, fps, VIDEO_RATE_HZ, num_frames)
+
+
+def labels_of(model: LipReader, text: str, where: str) -> list[int]:
+    """The labels of a transcript.
+
+    Raises:
+        ThunderError: it is empty, or has characters that the model cannot write.
+    """
+    normal = normalise_text(text)
+    strange = "".join(sorted(set(normal) - set(model.config.characters)))
+    if not normal:
+        raise ThunderError(
+            f"{where}: no transcript, which reading lips is compared with; add one, or leave the clip out"
+        )
+    if strange:
+        raise ThunderError(
+            f"{where}: its transcript has {strange!r}, which this lip reader cannot write "
+            f"(it knows {model.config.characters!r}); train one on such text with `thunder train-lipreader`"
+        )
+    return encode(normal, model.config.characters)
+
+
+def write_down(model: LipReader, reading: LipReading, mask: Tensor, *, beam: int = 1) -> list[str]:
+    """The texts that CTC spells, by the likeliest path, or by a beam of prefixes.
+
+    Args:
+        mask: (B, T) as the reading was made with.
+    """
+    lengths = (mask.sum(1) * model.config.labels_per_frame).tolist()
+    # The sign that ends a text belongs to the decoder.
+    rows = [row[:n, :-1] for row, n in zip(reading.log_probs, lengths, strict=True)]
+    labels = (greedy_labels(row) if beam == 1 else beam_search(row, beam) for row in rows)
+    return [decode([k for k in row if k != BLANK], model.config.characters) for row in labels]
+
+
+@torch.no_grad()
+def read_lips(model: LipReader, crops: Tensor | None, sound: Tensor | None = None, *, beam: int = 1) -> str:
+    """The text of one clip.
+
+    Args:
+        crops: (T, 96, 96) grey, in 0..1, 25 fps; None reads the sound alone.
+        sound: `sound_of` the clip; None reads the lips alone.
+        beam: prefixes kept; 1 takes the likeliest path.
+    """
+    given = crops if crops is not None else sound
+    if given is None:
+        raise ValueError("nothing to read: wanted crops, sound or both")
+    per_frame = 1 if crops is not None else (MEL_FRAMES if given.ndim == 2 else SAMPLES)
+    mask = torch.ones(1, len(given) // per_frame, dtype=torch.bool, device=given.device)
+    reading = model(None if crops is None else crops[None], None if sound is None else sound[None], mask)
+    return write_down(model, reading, mask, beam=beam)[0]
+
+
+def checkpoint_of(model: LipReader, weights: dict[str, Tensor], curves: dict) -> Checkpoint:
+    """The model as plain arrays, with the given (averaged) weights."""
+    buffers = {name: buffer.cpu().numpy() for name, buffer in model.named_buffers()}
+    return Checkpoint(model.config.model_dump(), arrays_of_weights(weights), buffers, curves=curves)
+
+
+def load_lip_reader(path: Path, device: torch.device | str = "cpu") -> LipReader:
+    """Reads a frozen model.
+
+    Raises:
+        ThunderError: not such a file, or one whose weights do not fit its configuration.
+    """
+    checkpoint = read_checkpoint(path, "thunder.lipreader")
+    model = LipReader(LipReaderConfig.resolve(options=checkpoint.config))
+    load_weights(model, checkpoint.weights | checkpoint.normalisation, path)
+    return model.to(device).eval().requires_grad_(False)

@@ -1,0 +1,41 @@
+"""A transformer that writes a text label by label, attending to what a reader has seen and heard.
+
+Source: Vaswani et al., "Attention Is All You Need", 2017, with the norm before each sublayer, as in Auto-AVSR's decoder.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from stages.models.relative_conformer import sinusoids
+
+
+class TextDecoder(nn.Module):
+    """Logits of the next label after every prefix of a text."""
+
+    def __init__(
+        self, num_labels: int, dim: int, num_layers: int, *, num_heads: int, dropout: float, expansion: int = 4
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.embedding = nn.Embedding(num_labels, dim)
+        nn.init.normal_(self.embedding.weight, std=dim**-0.5)
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(
+            nn.TransformerDecoderLayer(
+                dim, num_heads, expansion * dim, dropout, batch_first=True, norm_first=True, activation="relu"
+            )
+            for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.to_labels = nn.Linear(dim, num_labels)
+
+    def forward(self, labels: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """(B, U) labels before, (B, T, dim) memory, (B, T) True where it is real -> (B, U, num_labels)."""
+        places = torch.arange(labels.shape[1], device=labels.device)
+        x = self.dropout(self.embedding(labels) * math.sqrt(self.dim) + sinusoids(places, self.dim))
+        later = places[:, None] < places
+        for layer in self.layers:
+            x = layer(x, memory, tgt_mask=later, memory_key_padding_mask=~mask)
+        return self.to_labels(self.norm(x))
