@@ -232,7 +232,12 @@ def test_options_are_checked_against_the_model() -> None:
 
 
 def test_what_does_not_fit_is_said_in_one_line() -> None:
-    refused("speech.wav", "--model", "m2s.h5", says="m2s.h5: wanted thunder.diffusion or thunder.animator, found thunder.m2s")
+    refused(
+        "speech.wav",
+        "--model",
+        "m2s.h5",
+        says="m2s.h5: wanted thunder.diffusion or thunder.animator, found thunder.m2s",
+    )
     refused("speech.wav", "--model", "none.h5", says="none.h5: no such file; make it with `thunder train-diffusion`")
     refused("--split", "test", "--dataset", "none.h5", says="none.h5: no such file")
     refused("--split", "validation", says="dataset.h5: no clip in split 'validation'; choose one of train, val, test")
