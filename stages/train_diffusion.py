@@ -243,7 +243,7 @@ def train_diffusion(
     write_checkpoint(
         output, "thunder.diffusion", checkpoint_of(network, averaged, record, trained.curves), provenance, force=True
     )
-    return summarise(trained, output, network, config)
+    return summarise(trained, output, network, config, frames_per_step=config.batch_size * config.window)
 
 
 def _load_clips(

@@ -182,7 +182,7 @@ def train_m2s(
     provenance = Provenance(seed, config.model_dump(), inputs)
     checkpoint = checkpoint_of(network, averaged, record, trained.curves)
     write_checkpoint(output, "thunder.m2s", checkpoint, provenance, force=True)
-    return summarise(trained, output, network, config)
+    return summarise(trained, output, network, config, frames_per_step=config.batch_size * num_frames)
 
 
 def _build_network(config: TrainM2SConfig, input_size: int, encoder: PretrainedSpeech | None) -> MeshToSpeech:

@@ -121,6 +121,8 @@ def print_training(summary: Any, *, as_json: bool) -> None:
         "minutes": round(summary.seconds / 60, 2),
         "waited_for_data": f"{100 * summary.waiting_share:.1f} % of the time",
     }
+    if summary.frames_per_s:
+        result["frames_per_s"] = round(summary.frames_per_s)
     print_result(result | {name: round(value, 4) for name, value in summary.figures.items()}, as_json=as_json)
 
 

@@ -59,13 +59,14 @@ class LoopConfig(Config):
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves: the averaged weights, curves name -> (n, 2) of (step, value), how long it took, and the
-    share of that time in which a step waited for its batch."""
+    """What a training leaves: the averaged weights, curves name -> (n, 2) of (step, value), how long it took, the
+    share of that time in which a step waited for its batch, and how many steps it was (fewer after an interruption)."""
 
     weights: dict[str, Tensor]
     curves: dict[str, np.ndarray]
     seconds: float
     waiting_share: float
+    steps_run: int
 
 
 def train(
@@ -155,7 +156,7 @@ def train(
     if config.half_weights:
         averaged = {name: value.half() for name, value in averaged.items()}
     seconds = time.monotonic() - began
-    return Trained(averaged, arrays, seconds, waited / max(seconds, 1e-9))
+    return Trained(averaged, arrays, seconds, waited / max(seconds, 1e-9), config.steps - first_step)
 
 
 def worst_clip(ids: Sequence[str], losses: Sequence[float]) -> str:
@@ -177,21 +178,34 @@ def mean_terms(rows: list[Terms]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What a training made: `figures` are its last ones on the validation clips; see `Trained` for `waiting_share`."""
+    """What a training made: `figures` are its last ones on the validation clips; see `Trained` for `waiting_share`.
+
+    `frames_per_s` counts motion frames, or 0 where batches hold something else; validation and saving are part of the time.
+    """
 
     output: Path
     parameters: int
     steps: int
     seconds: float
     waiting_share: float
+    frames_per_s: float
     figures: dict[str, float]
 
 
-def summarise(trained: Trained, output: Path, network: nn.Module, config: LoopConfig) -> TrainingSummary:
+def summarise(
+    trained: Trained, output: Path, network: nn.Module, config: LoopConfig, *, frames_per_step: int = 0
+) -> TrainingSummary:
     """What to tell of a finished training."""
     figures = {name: float(points[-1, 1]) for name, points in trained.curves.items() if name.startswith("val.")}
-    num_parameters = sum(p.numel() for p in network.parameters())
-    return TrainingSummary(output, num_parameters, config.steps, trained.seconds, trained.waiting_share, figures)
+    return TrainingSummary(
+        output,
+        sum(p.numel() for p in network.parameters()),
+        config.steps,
+        trained.seconds,
+        trained.waiting_share,
+        trained.steps_run * frames_per_step / max(trained.seconds, 1e-9),
+        figures,
+    )
 
 
 def check_state(state_path: Path, *, resume: bool, force: bool) -> None:
