@@ -293,7 +293,7 @@ def test_memory_that_runs_out_says_what_to_lower(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr("stages.sample.sample_long_motion", exhausted)
         message = refused(*SAMPLE, "speech.wav", "-o", "new.h5")
         assert "out of memory; lower --batch-size in training or --n in sampling" in message
-    monkeypatch.setattr("stages.sample.sample_long_motion", lambda *_: torch.zeros(2) @ torch.zeros(3))
+    monkeypatch.setattr("stages.sample.sample_long_motion", lambda *_, **__: torch.zeros(2) @ torch.zeros(3))
     with pytest.raises(RuntimeError, match="size"):  # a fault of ours keeps its traceback
         run(*SAMPLE, "speech.wav", "-o", "new.h5")
 

@@ -47,6 +47,10 @@ def test_short_clips_are_heard_whole_and_takes_each_on_its_own() -> None:
     assert 0 <= heard.unit_accuracy[0] <= 1
 
 
+# The embedded recogniser reads what is heard, where no other is named.
+HEARD = {"m2s-mel", "m2s-units", "m2s-cer", "m2s-cer-speech"}
+
+
 @pytest.mark.parametrize("fps", [25.0, 30 / 1.001])
 def test_windows_meet_and_read_the_motion_at_their_own_times(monkeypatch: pytest.MonkeyPatch, fps: float) -> None:
     monkeypatch.setattr(speech_recovery, "_WINDOW_S", 1)
@@ -59,7 +63,7 @@ def test_windows_meet_and_read_the_motion_at_their_own_times(monkeypatch: pytest
         assert motion.shape[1] >= log_mel.shape[1] / 100 * fps
         seen.append((motion[0, 0, 0].item(), log_mel.shape[1]))
         value = torch.full((1,), float(log_mel.shape[1]))
-        return AudioConsistency(value, value, value)
+        return AudioConsistency(value, value, value, value)
 
     monkeypatch.setattr(speech_recovery, "audio_consistency", record)
     num_frames = 90
@@ -91,11 +95,11 @@ def test_evaluate_listens_without_a_reference_and_refuses_a_model_of_another_hea
     write_checkpoint(tmp_path / "m2s.h5", "thunder.m2s", checkpoint, provenance, force=True)
     result = CliRunner().invoke(app, [*arguments, "--metrics", "m2s"])
     assert result.exit_code == 0, result.stderr
-    assert {row.name for row in read_metrics(tmp_path / "metrics.h5")} == {"m2s-mel", "m2s-units"}
+    assert {row.name for row in read_metrics(tmp_path / "metrics.h5")} == HEARD
     result = CliRunner().invoke(app, [*arguments, "--metrics", "m2s", "--reference", str(dataset), "--force"])
     assert result.exit_code == 0, result.stderr
     rows = {row.name: row for row in read_metrics(tmp_path / "metrics.h5")}
-    assert set(rows) == {"m2s-mel", "m2s-units", "m2s-mel-truth", "m2s-units-truth"}
+    assert set(rows) == HEARD | {"m2s-mel-truth", "m2s-units-truth", "m2s-cer-truth"}
     assert "heard by" in " ".join(result.stdout.split())
     head = small_head()
     other = replace(head, faces=head.faces[:-1], name="other head")
