@@ -85,10 +85,10 @@ def test_every_parameter_learns_and_a_few_clips_are_read_right() -> None:
     first = total()
     first.backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
-    optimiser = torch.optim.Adam(model.parameters(), 1e-2)
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
     for step in range(700):
         # A quiet end, so that what is read does not hang on the last few steps.
-        optimiser.param_groups[0]["lr"] = 1e-2 if step < 500 else 1e-3
+        optimiser.param_groups[0]["lr"] = 3e-3 if step < 500 else 3e-4
         optimiser.zero_grad()
         loss = total()
         loss.backward()
@@ -96,9 +96,9 @@ def test_every_parameter_learns_and_a_few_clips_are_read_right() -> None:
     assert float(loss.detach()) < 0.05 * float(first.detach())
     assert all(float(objective(batch)["phone_accuracy"]) > 0.9 for batch in batches)
     model.eval()
-    for beam in (1, 4):
-        right = [transcribe(model, clip.log_mel[None], beam=beam) == [clip.text] for clip in clips()]
-        assert sum(right) >= 2  # the third may still lack a letter, by how sums were rounded
+    for clip in clips():
+        assert transcribe(model, clip.log_mel[None]) == [clip.text]
+        assert transcribe(model, clip.log_mel[None], beam=4) == [clip.text]
 
 
 def test_the_loss_is_nats_a_character_and_a_frame_by_hand() -> None:
