@@ -1,6 +1,5 @@
 """Trains a lip reader on a dataset's faces, drawn, its sound and its transcripts."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -19,7 +18,13 @@ from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.lip_clips import FilmStudio, LipBatch, LipClip, collate, load_lip_clips, vary_film
 from stages.training.lip_reader_objective import LipReaderObjective, LipReaderWeights, ModalityDropout
 from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
-from stages.training.transcribed_clips import TranscribedClips, check_some, draw_like_lengths, load_transcribed_clips
+from stages.training.transcribed_clips import (
+    TranscribedClips,
+    check_some,
+    draw_like_lengths,
+    left_out_of,
+    load_both_splits,
+)
 
 _MAX_VALIDATION_CLIPS = 32
 _MAX_CLIPS_FOR_STATISTICS = 200
@@ -72,14 +77,6 @@ class TrainLipreaderConfig(LoopConfig):
     }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class LipreaderTraining:
-    """What was made, and reason -> ids of the training and validation clips that were left out."""
-
-    summary: TrainingSummary
-    left_out: dict[str, list[str]]
-
-
 def train_lipreader(
     dataset: Path,
     output: Path,
@@ -90,7 +87,7 @@ def train_lipreader(
     force: bool = False,
     resume: bool = False,
     progress: Progress = silent,
-) -> LipreaderTraining:
+) -> TrainingSummary:
     """Trains on the dataset's training split, watches its validation split, and writes `output`.
 
     Raises:
@@ -102,12 +99,11 @@ def train_lipreader(
         check_output(output, force=force, inputs=[dataset])
     check_state(state_path, resume=resume, force=force)
     chosen_device = resolve_device(device)
-    limits: dict[str, Any] = {"max_clip_s": config.max_clip_s, "max_characters": config.max_characters}
     with open_clips(dataset, "thunder.dataset") as file:
         mouth_scene(file.head)  # refuses a head without lips before anything is read
-        spoken = load_transcribed_clips(file, "train", **limits, progress=progress)
-        check_some(spoken, file, "train")
-        tried = load_transcribed_clips(file, "val", **limits, known=spoken.characters, progress=progress)
+        spoken, tried = load_both_splits(
+            file, max_clip_s=config.max_clip_s, max_characters=config.max_characters, progress=progress
+        )
         torch.manual_seed(seed)
         network = _build_network(config, spoken.characters)
         clips = _faces(file, spoken, network, progress)
@@ -165,11 +161,7 @@ def train_lipreader(
     write_checkpoint(
         output, "thunder.lipreader", checkpoint_of(network, averaged, trained.curves), provenance, force=True
     )
-    left_out = {
-        reason: spoken.left_out.get(reason, []) + tried.left_out.get(reason, [])
-        for reason in spoken.left_out | tried.left_out
-    }
-    return LipreaderTraining(summarise(trained, output, network, config), left_out)
+    return summarise(trained, output, network, config, left_out=left_out_of(spoken, tried))
 
 
 def _build_network(config: TrainLipreaderConfig, characters: str) -> LipReader:

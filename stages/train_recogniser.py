@@ -1,6 +1,5 @@
 """Trains a recogniser of speech on a dataset's sound, transcripts and phones."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,10 +22,10 @@ from stages.training.recogniser_objective import RecogniserObjective
 from stages.training.transcribed_clips import (
     SpeechBatch,
     TranscribedClip,
-    check_some,
     collate,
     draw_like_lengths,
-    load_transcribed_clips,
+    left_out_of,
+    load_both_splits,
 )
 
 _MAX_VALIDATION_CLIPS = 64
@@ -62,14 +61,6 @@ class TrainRecogniserConfig(LoopConfig):
     }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class RecogniserTraining:
-    """What was made, and reason -> ids of the training and validation clips that were left out."""
-
-    summary: TrainingSummary
-    left_out: dict[str, list[str]]
-
-
 def train_recogniser(
     dataset: Path,
     output: Path,
@@ -80,7 +71,7 @@ def train_recogniser(
     force: bool = False,
     resume: bool = False,
     progress: Progress = silent,
-) -> RecogniserTraining:
+) -> TrainingSummary:
     """Trains on the dataset's training split, watches its validation split, and writes `output`.
 
     Raises:
@@ -91,11 +82,10 @@ def train_recogniser(
     if not resume:
         check_output(output, force=force, inputs=[dataset])
     check_state(state_path, resume=resume, force=force)
-    limits: dict[str, Any] = {"max_clip_s": config.max_clip_s, "max_characters": config.max_characters}
     with open_clips(dataset, "thunder.dataset") as file:
-        spoken = load_transcribed_clips(file, "train", **limits, progress=progress)
-        check_some(spoken, file, "train")
-        tried = load_transcribed_clips(file, "val", **limits, known=spoken.characters, progress=progress)
+        spoken, tried = load_both_splits(
+            file, max_clip_s=config.max_clip_s, max_characters=config.max_characters, progress=progress
+        )
     clips = sorted(spoken.clips, key=lambda clip: len(clip.log_mel))
     chosen_device = resolve_device(device)
     torch.manual_seed(seed)
@@ -146,11 +136,7 @@ def train_recogniser(
     provenance = Provenance(seed, config.model_dump(), hash_inputs(dataset=dataset))
     checkpoint = checkpoint_of(network, averaged, trained.curves)
     write_checkpoint(output, "thunder.recogniser", checkpoint, provenance, force=True)
-    left_out = {
-        reason: spoken.left_out.get(reason, []) + tried.left_out.get(reason, [])
-        for reason in spoken.left_out | tried.left_out
-    }
-    return RecogniserTraining(summarise(trained, output, network, config), left_out)
+    return summarise(trained, output, network, config, left_out=left_out_of(spoken, tried))
 
 
 def _error_rate(network: Recogniser, clips: list[TranscribedClip]) -> dict[str, float]:

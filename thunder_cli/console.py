@@ -112,8 +112,11 @@ def print_result(result: Mapping[str, Any], *, as_json: bool = False) -> None:
         stdout.print(f"{name:{width}}  {_escape(str(value))}", soft_wrap=True)
 
 
-def print_training(summary: Any, *, as_json: bool) -> None:
-    """Prints what a training made; `summary` is a `stages.training.loop.TrainingSummary`."""
+def print_training(summary: Any, *, as_json: bool, quiet: bool) -> None:
+    """Prints what a training made, and says what it left out; `summary` is a `stages.training.loop.TrainingSummary`."""
+    for reason, clips in summary.left_out.items():
+        some = ", ".join(clips[:5]) + (", ..." if len(clips) > 5 else "")
+        say(f"left out {len(clips)} clips ({reason}): {some}", quiet=quiet)
     result = {
         "wrote": str(summary.output),
         "parameters": summary.parameters,

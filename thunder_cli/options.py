@@ -22,3 +22,5 @@ Hubert = Annotated[
 ]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes to use; 0 means one a core.", min=0)]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")]
+LearningRate = Annotated[float | None, typer.Option("--learning-rate", help="Its peak.")]

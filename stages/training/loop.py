@@ -181,6 +181,7 @@ class TrainingSummary:
     """What a training made: `figures` are its last ones on the validation clips; see `Trained` for `waiting_share`.
 
     `frames_per_s` counts motion frames, or 0 where batches hold something else; validation and saving are part of the time.
+    `left_out` is reason -> ids of the training and validation clips that could not be used.
     """
 
     output: Path
@@ -190,10 +191,17 @@ class TrainingSummary:
     waiting_share: float
     frames_per_s: float
     figures: dict[str, float]
+    left_out: dict[str, list[str]]
 
 
 def summarise(
-    trained: Trained, output: Path, network: nn.Module, config: LoopConfig, *, frames_per_step: int = 0
+    trained: Trained,
+    output: Path,
+    network: nn.Module,
+    config: LoopConfig,
+    *,
+    frames_per_step: int = 0,
+    left_out: dict[str, list[str]] | None = None,
 ) -> TrainingSummary:
     """What to tell of a finished training."""
     figures = {name: float(points[-1, 1]) for name, points in trained.curves.items() if name.startswith("val.")}
@@ -205,6 +213,7 @@ def summarise(
         trained.waiting_share,
         trained.steps_run * frames_per_step / max(trained.seconds, 1e-9),
         figures,
+        left_out or {},
     )
 
 

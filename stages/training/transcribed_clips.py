@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -90,6 +90,29 @@ def load_transcribed_clips(
         clips = [clip for clip in clips if set(clip.text) <= set(known)]
     characters = known if known is not None else collect_characters(clip.text for clip in clips)
     return TranscribedClips(clips, characters, dict(left_out))
+
+
+def load_both_splits(
+    file: ClipFile, *, max_clip_s: float, max_characters: int, progress: Progress = silent
+) -> tuple[TranscribedClips, TranscribedClips]:
+    """Clips to train on, and clips to validate on, whose texts have no other characters; see `load_transcribed_clips`.
+
+    Raises:
+        ThunderError: no training clip is left; says why, and which clips.
+    """
+    limits: dict[str, Any] = {"max_clip_s": max_clip_s, "max_characters": max_characters, "progress": progress}
+    spoken = load_transcribed_clips(file, "train", **limits)
+    check_some(spoken, file, "train")
+    return spoken, load_transcribed_clips(file, "val", **limits, known=spoken.characters)
+
+
+def left_out_of(*parts: TranscribedClips) -> dict[str, list[str]]:
+    """Reason -> ids of the clips that any of the parts left out."""
+    together: dict[str, list[str]] = defaultdict(list)
+    for part in parts:
+        for reason, ids in part.left_out.items():
+            together[reason] += ids
+    return dict(together)
 
 
 def check_some(spoken: TranscribedClips, file: ClipFile, split: str) -> None:

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
-from thunder_cli.options import ConfigFile, Device, Force, Json, Output, Preset, Quiet, Resume, Seed
+from thunder_cli.options import (
+    ConfigFile,
+    Device,
+    Force,
+    Json,
+    LearningRate,
+    Output,
+    Preset,
+    Quiet,
+    Resume,
+    Seed,
+    Steps,
+)
 
 
 class Animator(StrEnum):
@@ -34,9 +46,9 @@ def train_animator(
     teacher_forcing: Annotated[
         bool, typer.Option("--teacher-forcing", help="Feed the true frame before; quicker, and further from sampling.")
     ] = False,
-    steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
+    steps: Steps = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Windows a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its peak.")] = None,
+    learning_rate: LearningRate = None,
     preset: Preset = "small",
     config: ConfigFile = None,
     resume: Resume = False,
@@ -75,4 +87,4 @@ def train_animator(
         resume=resume,
         progress=console.progress(quiet=quiet),
     )
-    console.print_training(summary, as_json=json)
+    console.print_training(summary, as_json=json, quiet=quiet)

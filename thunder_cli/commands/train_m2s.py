@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
-from thunder_cli.options import ConfigFile, Device, Force, Hubert, Json, Output, Preset, Quiet, Resume, Seed
+from thunder_cli.options import (
+    ConfigFile,
+    Device,
+    Force,
+    Hubert,
+    Json,
+    LearningRate,
+    Output,
+    Preset,
+    Quiet,
+    Resume,
+    Seed,
+    Steps,
+)
 
 
 def train_m2s(
@@ -18,9 +31,9 @@ def train_m2s(
     hubert_layer: Annotated[
         int | None, typer.Option("--hubert-layer", min=1, help="Of its transformer layers.  [default: 6]")
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
+    steps: Steps = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Windows a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its peak.")] = None,
+    learning_rate: LearningRate = None,
     preset: Preset = "small",
     config: ConfigFile = None,
     resume: Resume = False,
@@ -53,4 +66,4 @@ def train_m2s(
         resume=resume,
         progress=console.progress(quiet=quiet),
     )
-    console.print_training(summary, as_json=json)
+    console.print_training(summary, as_json=json, quiet=quiet)

@@ -6,16 +6,28 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
-from thunder_cli.options import ConfigFile, Device, Force, Json, Output, Preset, Quiet, Resume, Seed
+from thunder_cli.options import (
+    ConfigFile,
+    Device,
+    Force,
+    Json,
+    LearningRate,
+    Output,
+    Preset,
+    Quiet,
+    Resume,
+    Seed,
+    Steps,
+)
 
 
 def train_recogniser(
     dataset: Annotated[Path, typer.Argument(help="A dataset with transcripts.")] = Path("dataset.h5"),
     *,
     output: Output = Path("recogniser.h5"),
-    steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
+    steps: Steps = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Clips a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its peak.")] = None,
+    learning_rate: LearningRate = None,
     preset: Preset = "small",
     config: ConfigFile = None,
     resume: Resume = False,
@@ -33,7 +45,7 @@ def train_recogniser(
     from stages.train_recogniser import train_recogniser as train_stage
 
     options = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
-    made = train_stage(
+    summary = train_stage(
         dataset,
         output,
         TrainRecogniserConfig.resolve(preset=preset, file=config, options=options),
@@ -43,7 +55,4 @@ def train_recogniser(
         resume=resume,
         progress=console.progress(quiet=quiet),
     )
-    for reason, clips in made.left_out.items():
-        some = ", ".join(clips[:5]) + (", ..." if len(clips) > 5 else "")
-        console.say(f"left out {len(clips)} clips ({reason}): {some}", quiet=quiet)
-    console.print_training(made.summary, as_json=json)
+    console.print_training(summary, as_json=json, quiet=quiet)

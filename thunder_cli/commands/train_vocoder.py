@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
-from thunder_cli.options import ConfigFile, Device, Force, Hubert, Json, Output, Preset, Quiet, Resume, Seed
+from thunder_cli.options import (
+    ConfigFile,
+    Device,
+    Force,
+    Hubert,
+    Json,
+    LearningRate,
+    Output,
+    Preset,
+    Quiet,
+    Resume,
+    Seed,
+    Steps,
+)
 
 
 def train_vocoder(
@@ -24,9 +37,9 @@ def train_vocoder(
     adversarial_from: Annotated[
         float | None, typer.Option("--adversarial-from", help="Share of the steps after which the critics join.")
     ] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")] = None,
+    steps: Steps = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Segments a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--learning-rate", help="Its peak.")] = None,
+    learning_rate: LearningRate = None,
     preset: Preset = "small",
     config: ConfigFile = None,
     resume: Resume = False,
@@ -63,4 +76,4 @@ def train_vocoder(
         resume=resume,
         progress=console.progress(quiet=quiet),
     )
-    console.print_training(summary, as_json=json)
+    console.print_training(summary, as_json=json, quiet=quiet)
