@@ -94,6 +94,7 @@ class TrainDiffusionConfig(LoopConfig):
     weight_closure: float = Field(0.3, ge=0)
     weight_velocity: float = Field(1.0, ge=0)
     weight_smoothness: float = Field(0.02, ge=0)
+    weight_phones: float = Field(0.5, ge=0)
     weight_m2s: float = Field(0.1, ge=0)
     weight_m2s_features: float = Field(0.0, ge=0)
     weight_m2s_mel: float = Field(1.0, ge=0)
@@ -185,6 +186,7 @@ def train_diffusion(
             config.weight_closure,
             config.weight_velocity,
             config.weight_smoothness,
+            config.weight_phones,
             config.weight_m2s,
             config.weight_m2s_features,
             config.weight_m2s_mel,
@@ -235,7 +237,9 @@ def train_diffusion(
         resume=resume,
         progress=progress,
     )
-    averaged = {name.removeprefix("denoiser."): value for name, value in trained.weights.items()}
+    averaged = {
+        name.removeprefix("denoiser."): value for name, value in trained.weights.items() if name.startswith("denoiser.")
+    }
     hashes = hash_inputs(dataset=dataset, m2s=m2s, encoder_from=encoder_from)
     if network_of_folder is not None:
         hashes["speech_encoder"] = network_of_folder.identity

@@ -133,7 +133,7 @@ def _training_step(denoiser: MotionDenoiser, head: Head, judge: MeshToSpeech | N
     config, dice = denoiser.config, torch.Generator().manual_seed(1)
     clip = TrainingClip(
         "noise", "ann", "neutral", 0.0, torch.rand(400, config.num_features) / 10, torch.randn(1600, 80),
-        torch.zeros(800, dtype=torch.long),
+        torch.zeros(800, dtype=torch.long), torch.zeros(400, dtype=torch.long),
     )  # fmt: skip
     objective = DiffusionObjective(
         denoiser.requires_grad_(),

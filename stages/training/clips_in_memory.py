@@ -8,6 +8,7 @@ from torch import Tensor
 from stages.artifacts.clips import ClipFile
 from stages.audio.log_mel import LOG_FLOOR, speech_log_mel
 from stages.audio.waveform import check_spoken
+from stages.metrics.phone_confusions import phones_at
 from stages.models.mesh_to_speech import MeshToSpeech
 from stages.models.speech_encoder import FolderEncoder
 from stages.runtime.errors import ThunderError
@@ -28,6 +29,7 @@ class TrainingClip:
         motion: (T, D), not normalised.
         log_mel: (L, 80), even L, of the loudness-normalised speech, at least as long as the motion.
         units: (L / 2,) speech units by the model in use; zeros until `name_units`.
+        phones: (T,) index of the phone at every motion frame, `UNKNOWN` where none is known, see `phones_at`.
         sound: (n, C), float16, what a speech encoder reads where that is not the log-mel; see `read_sounds`.
     """
 
@@ -38,6 +40,7 @@ class TrainingClip:
     motion: Tensor
     log_mel: Tensor
     units: Tensor
+    phones: Tensor
     sound: Tensor | None = None
 
 
@@ -71,6 +74,7 @@ def load_training_clips(
                     torch.from_numpy(clip.motion),
                     mel,
                     torch.zeros(len(mel) // 2, dtype=torch.long),
+                    torch.from_numpy(phones_at(clip.phones, clip.num_frames, clip.fps)),
                 )
             )
             advance()

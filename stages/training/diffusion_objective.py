@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.diffusion.schedule import add_noise, cosine_alphas_bar
 from stages.heads.head import Head
 from stages.losses.audio_consistency import audio_consistency
 from stages.losses.geometry import closure, lip_gap, mean_square, smoothness, velocity
+from stages.metrics.phone_confusions import UNKNOWN
+from stages.metrics.visemes import PHONES
 from stages.models.mesh_to_speech import MeshToSpeech
 from stages.models.motion_denoiser import Conditions, MotionDenoiser, tell_emotion
 from stages.models.precision import full_precision
@@ -20,8 +23,9 @@ from stages.training.windows import WindowBatch
 @dataclass(frozen=True)
 class DiffusionWeights:
     """Weights of the loss terms. The three of what is heard (units, mel and the judge's features) multiply
-    `audio_consistency`. Each geometric term is divided by the variance of what it measures, so 1 means "explain
-    all of it" whatever the unit. The papers' weights are not published or belong to other units; these are ours."""
+    `audio_consistency`; `phones` multiplies a cross-entropy in nats. Each geometric term is divided by the variance of
+    what it measures, so 1 means "explain all of it" whatever the unit. The papers' weights are not published or belong
+    to other units; these are ours."""
 
     coefficients: float = 1.0
     vertices: float = 0.5
@@ -29,6 +33,7 @@ class DiffusionWeights:
     closure: float = 0.3
     velocity: float = 1.0
     smoothness: float = 0.02
+    phones: float = 0.5
     audio_consistency: float = 0.1
     audio_features: float = 0.0
     audio_mel: float = 1.0
@@ -93,6 +98,19 @@ class Scales:
     velocity: Tensor
 
 
+def phones_named(scores: Tensor, phones: Tensor) -> dict[str, Tensor]:
+    """How well phones are told, a frame: cross-entropy in nats and share of right answers, (B,) each.
+
+    Args:
+        scores: (B, T, phones) before the softmax.
+        phones: (B, T) index of the true one; frames where it is `UNKNOWN` count nowhere.
+    """
+    entropy = F.cross_entropy(scores.transpose(1, 2), phones, ignore_index=UNKNOWN, reduction="none")
+    right = (scores.argmax(-1) == phones).float()
+    known = (phones != UNKNOWN).sum(1).clamp_min(1)
+    return {"phones": entropy.sum(1) / known, "phone_accuracy": right.sum(1) / known}
+
+
 class DiffusionObjective(nn.Module):
     """Loss terms of a batch of windows; the denoiser inside is what is trained.
 
@@ -130,6 +148,12 @@ class DiffusionObjective(nn.Module):
         self.dropout = dropout
         self.context_noise = context_noise
         self.schedule = schedule
+        # The encoder learns to name the phones, where a corpus knows them: what a face does shows it late, and for few
+        # frames, that an /m/ is no /n/. A part of the training alone.
+        learns = any(weight.requires_grad for weight in denoiser.speech_encoder.parameters())
+        self.name_phones = (
+            nn.Linear(denoiser.config.encoder_dim, len(PHONES)) if weights.phones > 0 and learns else None
+        )
         # In a tuple, so that the frozen judge is not a part of what is trained and saved.
         self._judge = (judge,)
         self.register_buffer("alphas_bar", cosine_alphas_bar(denoiser.config.num_timesteps), persistent=False)
@@ -183,7 +207,11 @@ class DiffusionObjective(nn.Module):
         with full_precision(device):
             estimate = estimate.float()
             terms = self._geometry(estimate, truth, motion[:, num_context - 1 : num_context], mask)
-        total = sum(getattr(self.weights, name) * value for name, value in terms.items())
+            total = sum(getattr(self.weights, name) * value for name, value in terms.items())
+            if self.name_phones is not None:
+                named = phones_named(self.name_phones(given.speech.float()), batch.phones)
+                total = total + self.weights.phones * named["phones"]
+                terms |= named
         (judge,) = self._judge
         # Speech that was not told is not asked for.
         asked = share * given.has_speech

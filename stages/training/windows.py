@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from stages.audio.log_mel import LOG_FLOOR, MEL_RATE_HZ, cut_mel, mel_around
+from stages.metrics.phone_confusions import UNKNOWN
 from stages.training.clips_in_memory import TrainingClip
 
 _VOICE_MEL_FRAMES = 200
@@ -43,6 +44,7 @@ class WindowBatch:
     Attributes:
         motion: (B, C + T, D), not normalised; context first.
         mask: (B, C + T), 1 where the frame is real.
+        phones: (B, C + T) index of the phone at every frame, `UNKNOWN` where none is known.
         log_mel: (B, L, 80) of the window alone, and `units` (B, L / 2); `mel_mask` (B, L) is 1 where there is motion.
         wide_sound: (B, L', 80) log-mel around context and window, or what else an encoder reads; `first_frame_s` (B,) is the
             time in it of the first frame.
@@ -51,6 +53,7 @@ class WindowBatch:
 
     motion: Tensor
     mask: Tensor
+    phones: Tensor
     log_mel: Tensor
     units: Tensor
     mel_mask: Tensor
@@ -146,7 +149,8 @@ def _cut(clip: TrainingClip, start: int, shape: WindowShape) -> tuple[Tensor, ..
     num_frames = shape.num_context + shape.num_frames
     index = torch.arange(start - shape.num_context, start + shape.num_frames)
     mask = ((index >= 0) & (index < len(clip.motion))).float()
-    motion = clip.motion[index.clamp(0, len(clip.motion) - 1)]
+    inside = index.clamp(0, len(clip.motion) - 1)
+    motion = clip.motion[inside]
     # The window's own speech starts at the mel frame, even, nearest to its first motion frame.
     first = round(start / shape.fps * MEL_RATE_HZ / 2) * 2
     spoken = (first + torch.arange(shape.num_mel_frames)) < len(clip.motion) / shape.fps * MEL_RATE_HZ
@@ -163,6 +167,7 @@ def _cut(clip: TrainingClip, start: int, shape: WindowShape) -> tuple[Tensor, ..
     return (
         motion,
         mask,
+        torch.where(mask > 0, clip.phones[inside], UNKNOWN),
         cut_mel(clip.log_mel, first, shape.num_mel_frames),
         units,
         spoken.float(),

@@ -19,6 +19,7 @@ def clock_clip(num_frames: int, fps: float) -> TrainingClip:
         motion=(torch.arange(num_frames) / fps)[:, None].expand(-1, NUM_FEATURES),
         log_mel=(torch.arange(num_mel_frames) / 100)[:, None].expand(-1, 80),
         units=torch.arange(num_mel_frames // 2),
+        phones=torch.arange(num_frames) % 40,
     )
 
 
@@ -36,4 +37,5 @@ def telling_clip(num_frames: int, fps: float, seed: int = 0) -> TrainingClip:
     loud = opening(torch.arange(num_mel_frames) / 100)
     log_mel = LOG_FLOOR / 4 * (1 - loud)[:, None] + torch.linspace(0, 1, 80) * loud[:, None]
     units = (loud[::2] * 5.99).long()
-    return TrainingClip(f"clip{seed}", "ann", "happy", 1.0, motion, log_mel, units)
+    phones = (motion[:, 17] * 5.99).long()
+    return TrainingClip(f"clip{seed}", "ann", "happy", 1.0, motion, log_mel, units, phones)

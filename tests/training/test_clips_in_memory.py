@@ -25,7 +25,9 @@ def _moving_clips() -> list[TrainingClip]:
     scale = torch.tensor([1.0, 0.1, 0.0])
     silence = torch.zeros(2, 80)
     return [
-        TrainingClip(f"c{k}", "ann", "happy", 1.0, scale * torch.randn(2000, 3, generator=generator), silence, silence)
+        TrainingClip(
+            f"c{k}", "ann", "happy", 1.0, scale * torch.randn(2000, 3, generator=generator), silence, silence, silence
+        )
         for k in range(2)
     ]
 

@@ -1,5 +1,6 @@
 """Both objectives: they learn a tiny batch, count what they should, and leave the judge as it is."""
 
+import math
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -8,6 +9,7 @@ import torch
 
 from stages.heads.head import build_head, region_indices
 from stages.losses.audio_consistency import audio_consistency
+from stages.metrics.phone_confusions import UNKNOWN
 from stages.models.mesh_to_speech import MeshToSpeech, MeshToSpeechConfig, visible_size
 from stages.models.motion_denoiser import MotionDenoiser
 from stages.training import diffusion_objective
@@ -18,6 +20,7 @@ from stages.training.diffusion_objective import (
     ListeningSchedule,
     Scales,
     listening_share,
+    phones_named,
 )
 from stages.training.face_augmentation import FaceAugmentation
 from stages.training.m2s_objective import M2SObjective, M2SWeights
@@ -277,3 +280,24 @@ def test_mesh_to_speech_learns_a_tiny_batch() -> None:
         last["loss"],
         weights.units * last["units"] + weights.mel * last["mel"] + weights.convergence * last["convergence"],
     )
+
+
+def test_the_encoder_alone_is_taught_the_phones() -> None:
+    objective = objective_of(weights=DiffusionWeights(0, 0, 0, 0, 0, 0, phones=1.0)).eval()
+    batch = batch_for(objective)
+    terms = terms_of(objective, batch)
+    terms["loss"].backward()
+    torch.testing.assert_close(terms["loss"], terms["phones"])
+    learning = {name for name, weight in objective.named_parameters() if weight.grad is not None and weight.grad.any()}
+    assert learning
+    assert all(name.startswith(("denoiser.speech_encoder", "name_phones")) for name in learning)
+    assert objective_of(weights=DiffusionWeights(phones=0.0)).name_phones is None
+
+
+def test_frames_whose_phone_is_not_known_are_asked_nothing() -> None:
+    scores = torch.tensor([[[2.0, 0.0], [0.0, 3.0], [5.0, 0.0]], [[0.0, 0.0]] * 3])
+    phones = torch.tensor([[0, 0, UNKNOWN], [UNKNOWN] * 3])
+    named = phones_named(scores, phones)
+    by_hand = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(3))) / 2
+    torch.testing.assert_close(named["phones"], torch.tensor([by_hand, 0.0]))
+    torch.testing.assert_close(named["phone_accuracy"], torch.tensor([0.5, 0.0]))
