@@ -145,9 +145,9 @@ results-m2s: assets/results/m2s.json tables ## measure mesh-to-speech over input
 # the weight of the configuration, or at another: HOW-WHO-wWEIGHT-SEED. `make -j` trains several at once.
 A := $(E)/thunder
 THUNDER_SEEDS := 0 1 2
-THUNDER_STEPS := 3500
-# Test clips that each is sampled on, the same for all.
-THUNDER_CLIPS := 100
+# Test clips that each is sampled on, the same for all, and takes of each.
+THUNDER_CLIPS := 60
+THUNDER_TAKES := 3
 # trained: the encoder of speech learns along. frozen: it is that of an animator of another seed, to whom nobody listened. few,
 # noisy: trained on little, or on poorly tracked faces.
 HOW_frozen := --freeze-encoder --encoder-from $(A)/encoder.h5
@@ -157,7 +157,7 @@ HOW_noisy := --motion-noise 0.5
 LISTENERS := exp2s face2s mouth2s
 THUNDER_ROWS := $(foreach how,trained frozen,$(foreach who,none $(LISTENERS),$(how)-$(who))) \
   $(foreach weight,0.03 0.3 1,trained-mouth2s-w$(weight)) $(foreach how,regression few noisy,$(how)-none $(how)-mouth2s)
-ANIMATORS := $(foreach row,$(THUNDER_ROWS),$(foreach seed,$(THUNDER_SEEDS),$(row)-$(seed)))
+ANIMATORS := $(foreach seed,$(THUNDER_SEEDS),$(foreach row,$(THUNDER_ROWS),$(row)-$(seed)))
 THUNDER_DIFFERENCES := regression-none,trained-none \
   $(foreach row,$(filter-out %-none,$(THUNDER_ROWS)),$(row),$(firstword $(subst -, ,$(row)))-none)
 
@@ -200,20 +200,20 @@ assets/results/m2s.json: $(E)/dataset.h5 $(M2S_MODELS) assets/vocoder.h5 assets/
 	$(THUNDER) evaluate-m2s $< $(M2S_MODELS) --vocoder assets/vocoder.h5 --recogniser assets/recogniser.h5 \
 	  --confusions assets/results/m2s_confusions.png --spectrograms 5 -o $@ --force
 
-$(A)/encoder.h5: $(E)/dataset.h5 assets/embedded-diffusion.toml
-	$(THUNDER) train-diffusion $< -o $@ --config assets/embedded-diffusion.toml --steps $(THUNDER_STEPS) --seed 100 --force
+$(A)/encoder.h5: $(E)/dataset.h5 assets/results-thunder.toml
+	$(THUNDER) train-diffusion $< -o $@ --config assets/results-thunder.toml --seed 100 --force
 
 $(filter $(A)/frozen-%,$(ANIMATORS:%=$(A)/%.h5)): $(A)/encoder.h5
 
-$(ANIMATORS:%=$(A)/%.h5): $(A)/%.h5: $(E)/dataset.h5 $(LISTENERS:%=$(E)/m2s-%-0.h5) assets/embedded-diffusion.toml
-	$(THUNDER) train-diffusion $< -o $@ --config assets/embedded-diffusion.toml --steps $(THUNDER_STEPS) \
+$(ANIMATORS:%=$(A)/%.h5): $(A)/%.h5: $(E)/dataset.h5 $(LISTENERS:%=$(E)/m2s-%-0.h5) assets/results-thunder.toml
+	$(THUNDER) train-diffusion $< -o $@ --config assets/results-thunder.toml \
 	  $(HOW_$(word 1,$(subst -, ,$*))) $(patsubst %,--m2s $(E)/m2s-%-0.h5,$(filter $(LISTENERS),$(subst -, ,$*))) \
 	  $(patsubst w%,--weight-m2s %,$(filter w%,$(subst -, ,$*))) --seed $(lastword $(subst -, ,$*)) --force
 
 # Samples are large and quickly made again: they are removed once they are measured.
 .INTERMEDIATE: $(ANIMATORS:%=$(A)/samples/%.h5)
 $(A)/samples/%.h5: $(A)/%.h5 $(E)/dataset.h5
-	$(THUNDER) sample --split test --clips $(THUNDER_CLIPS) --dataset $(E)/dataset.h5 --n $(TAKES) --model $< -o $@ --force
+	$(THUNDER) sample --split test --clips $(THUNDER_CLIPS) --dataset $(E)/dataset.h5 --n $(THUNDER_TAKES) --model $< -o $@ --force
 
 # The judge is of another seed than all who listened in training.
 $(ANIMATORS:%=$(A)/metrics/%.h5): $(A)/metrics/%.h5: $(A)/samples/%.h5 $(E)/m2s-mouth2s-1.h5 assets/recogniser.h5
