@@ -1,0 +1,102 @@
+"""Values of every metric on every clip, and what they come to: one row a metric, with its interval."""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from stages.artifacts.head_record import HeadRecord
+from stages.artifacts.metrics_file import MetricRow
+from stages.metrics.catalogue import Metric, region_hash
+from stages.metrics.clip_reader import ClipReader
+from stages.metrics.faces import ALL_VERTICES
+from stages.metrics.readability import num_characters
+from stages.metrics.statistics import bootstrap_interval, weighted_mean
+from stages.runtime.errors import ThunderError
+from stages.runtime.progress import Progress
+
+
+@dataclass
+class ClipTable:
+    """Values of every metric on every clip that it was computed on, and what the clips weigh where they do not count alike."""
+
+    values: dict[str, dict[str, float]]
+    num_frames: dict[str, int]
+    num_characters: dict[str, int]
+    num_closures: dict[str, int]
+    num_takes: tuple[int, int]
+
+    def weights(self, metric: Metric, clip_ids: Collection[str]) -> np.ndarray | None:
+        """What the clips weigh in the metric's mean, (clips,); None where all weigh the same."""
+        counts = {
+            "clip": None,
+            "frame": self.num_frames,
+            "character": self.num_characters,
+            "closure": self.num_closures,
+        }[metric.weight]
+        return None if counts is None else np.array([counts[clip_id] for clip_id in clip_ids], float)
+
+    def impossible(self, metrics: Sequence[Metric]) -> dict[str, str]:
+        """Metrics that the clips leave undefined, one and all, and why."""
+        reasons = {}
+        if self.num_takes[1] == 1:
+            reasons["takes"] = "needs at least two takes of a clip, found one"
+        if not any(self.num_closures.values()):
+            reasons["closures"] = (
+                "needs the times of phones, among them P, B or M; they come with the clips of a dataset"
+            )
+        return {m.name: reason for m in metrics for need, reason in reasons.items() if need in m.needs}
+
+
+def measure(metrics: list[Metric], reader: ClipReader, progress: Progress) -> ClipTable:
+    """Computes metrics on every clip that has what they need."""
+    values: dict[str, dict[str, float]] = {metric.name: {} for metric in metrics}
+    num_frames: dict[str, int] = {}
+    characters: dict[str, int] = {}
+    closures: dict[str, int] = {}
+    takes: list[int] = []
+    ids = list(reader.samples)
+    with progress("evaluating", total=len(ids)) as advance, torch.inference_mode():
+        for clip_id in ids:
+            clip = reader.read(clip_id)
+            num_frames[clip_id] = clip.takes.num_frames
+            characters[clip_id] = num_characters(clip.transcript)
+            closures[clip_id] = len(clip.closures)
+            takes.append(clip.num_takes)
+            for metric in metrics:
+                if clip.has(metric.needs):
+                    values[metric.name][clip_id] = metric.value(clip, reader.record.units)
+            advance(1)
+    return ClipTable(values, num_frames, characters, closures, (min(takes), max(takes)))
+
+
+def summarise(metric: Metric, table: ClipTable, record: HeadRecord, seed: int) -> tuple[MetricRow, list[str]]:
+    """The metric's row, and the clips on which it is not finite."""
+    per_clip = table.values[metric.name]
+    good = {clip_id: value for clip_id, value in per_clip.items() if math.isfinite(value)}
+    bad = [clip_id for clip_id in per_clip if clip_id not in good]
+    if not good:
+        raise ThunderError(
+            f"metric {metric.name}: not finite on any of {len(bad)} clips ({', '.join(bad[:5])}): too short, or faces "
+            f"that do not move; look at them with `thunder render`, or leave it out of --metrics"
+        )
+    values = np.array(list(good.values()))
+    weights = table.weights(metric, good)
+    low, high = bootstrap_interval(values, weights, seed=seed)
+    num_vertices = len(record.template)
+    indices = np.arange(num_vertices) if metric.region == ALL_VERTICES else record.regions.get(metric.region)
+    return MetricRow(
+        name=metric.name,
+        unit=metric.unit(record.units)[0],
+        formula=metric.formula_id,
+        region=metric.region,
+        region_hash="" if indices is None else region_hash(indices),
+        value=weighted_mean(values, weights),
+        low=low,
+        high=high,
+        clip_ids=tuple(good),
+        per_clip=values,
+        weights=weights,
+    ), bad
