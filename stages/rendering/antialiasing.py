@@ -10,6 +10,9 @@ The idea of blending pairs of pixels across silhouettes is that of Laine et al.,
 High-Performance Differentiable Rendering" (2020), section 3.4. Theirs looks for silhouettes among the edges of the
 face that a pixel sees; here all edges of the mesh are classified first, which also finds those that belong to a face
 too thin to be seen by any pixel centre, as faces near an outline are.
+
+What no pixel centre sees is not blended either: a strip of teeth above a lip, thinner than a pixel, comes and goes at once.
+Nor is there a silhouette where surfaces pass through each other.
 """
 
 from dataclasses import dataclass
@@ -27,10 +30,14 @@ class MeshEdges:
     Attributes:
         vertices: (E, 2) in the order in which the first face walks them.
         faces: (E, 2) the second is -1 where the mesh ends.
+        part_of_face: (F,) which of the mesh's connected parts a face belongs to: the skin, an eye, a row of teeth.
+        num_parts: how many there are.
     """
 
     vertices: Tensor
     faces: Tensor
+    part_of_face: Tensor
+    num_parts: int
 
 
 def mesh_edges(faces: Tensor) -> MeshEdges:
@@ -52,14 +59,31 @@ def mesh_edges(faces: Tensor) -> MeshEdges:
     following = (first + 1).clamp(max=len(code) - 1)
     has_second = (following > first) & (code[following] == code[first])
     second = torch.where(has_second, owner[order[following]], -1)
-    return MeshEdges(walked[order[first]], torch.stack([owner[order[first]], second], 1))
+    vertices = walked[order[first]]
+    used, part = _parts(vertices, int(faces.max()) + 1)[faces[:, 0]].unique(return_inverse=True)
+    return MeshEdges(vertices, torch.stack([owner[order[first]], second], 1), part, len(used))
+
+
+def _parts(edges: Tensor, num_vertices: int) -> Tensor:
+    """(V,) the same number for vertices that edges (E, 2) join, by whatever way."""
+    label = torch.arange(num_vertices, device=edges.device)
+    while True:
+        least = label[edges].amin(1)
+        lower = label.scatter_reduce(0, edges.flatten(), least.repeat_interleave(2), "amin")
+        # Leaping to the label's own label halves the way that is left.
+        lower = lower[lower]
+        if torch.equal(lower, label):
+            return label
+        label = lower
 
 
 def antialias(picture: Tensor, fragments: Fragments, points: Tensor, faces: Tensor, edges: MeshEdges) -> Tensor:
     """Blends the pixels on both sides of every visible silhouette edge by how much of each the mesh covers.
 
     Made for meshes whose backs are culled: an edge is a silhouette where one of its faces shows its front and the
-    other its back or is missing. It is visible where it is in front of what is seen on its outer side.
+    other its back or is missing. It is visible where it is in front of what is seen on its outer side, and where what is
+    seen on its inner side is the connected part of the mesh that it belongs to: an edge of the tongue is hidden where a
+    lip is seen there, though the pixel beyond shows the depth of the mouth.
 
     Args:
         picture: (B, height, width, C), linear light.
@@ -160,5 +184,13 @@ def _crossings(
     last = batch * height * width - 1
     beyond = fragments.nearness.flatten().index_select(0, outside.clamp(max=last))
     visible = (on_picture & (near > beyond)).nonzero().squeeze(1)
+    if edges.num_parts > 1:
+        part_seen = torch.full((last + 1,), -1, device=edge.device)
+        part_seen[fragments.pixel] = edges.part_of_face.index_select(0, fragments.pair_face).index_select(
+            0, fragments.pair
+        )
+        own = edges.part_of_face.index_select(0, edges.faces[:, 0]).index_select(0, in_mesh)
+        own = own.index_select(0, owner.index_select(0, visible))
+        visible = visible[part_seen.index_select(0, inside.index_select(0, visible)) == own]
     keep = [v.index_select(0, visible) for v in (edge.index_select(0, owner), inside, outside, is_upright)]
     return keep[0], keep[1], keep[2], keep[3]

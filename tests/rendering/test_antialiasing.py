@@ -103,6 +103,28 @@ def test_a_mouth_that_parts_is_felt_and_an_edge_behind_something_is_not():
     assert hidden is None or hidden.item() == 0
 
 
+@pytest.mark.parametrize("behind", [0.08, 0.12])
+def test_an_edge_behind_another_surface_has_no_say_between_that_and_the_depth_beyond(behind):
+    """20 pixels are one unit high: both edges cross between the same two rows of pixel centres, y = 0.075 and 0.125."""
+    front, back = torch.tensor(0.1, requires_grad=True), torch.tensor(behind, requires_grad=True)
+    points = torch.cat([square(-0.5, 0.5, front, 0.5, 0.5), square(-0.5, 0.5, back, 0.4, 1.0)])
+    faces = torch.cat([SQUARE, SQUARE + 4])
+    picture = picture_of(points[None], faces, 40)[0]
+    assert picture.sum().item() == pytest.approx(20 * 0.4 * 20, rel=1e-4)
+    of_front, of_back = torch.autograd.grad(picture.sum(), (front, back), allow_unused=True)
+    assert of_front.item() == pytest.approx(-20 * 20, rel=1e-3)
+    assert of_back is None or of_back.item() == 0
+
+
+def test_parts_of_a_mesh():
+    vertices, faces = sphere(2)
+    shuffled = torch.cat([faces, faces + len(vertices)])[torch.randperm(2 * len(faces))]
+    edges = mesh_edges(shuffled)
+    assert edges.num_parts == 2
+    assert ((shuffled[:, 0] >= len(vertices)) == (edges.part_of_face == 1)).all()
+    assert mesh_edges(faces).num_parts == 1
+
+
 def test_pictures_of_nothing_and_of_broken_points_stay_finite():
     vertices, faces = sphere(1)
     points = seen_from_front(vertices)[None].clone()
