@@ -17,7 +17,7 @@ from stages.audio.waveform import to_float, to_int16
 from stages.corpora.checks import check_same_order
 from stages.corpora.corpus import Corpus, Frames, Recording, split_by_subject
 from stages.corpora.lag import LagEstimate, lip_opening
-from stages.corpora.layout import open_corpus
+from stages.corpora.layout import check_folder, open_corpus
 from stages.corpora.preparation import Prepared, in_blocks, prepare, prepare_all
 from stages.heads.displacement import ReconstructionError, fit_displacement_head
 from stages.runtime.ahead import read_ahead
@@ -152,6 +152,8 @@ def preprocess(
     Raises:
         ThunderError: not a corpus, or not one recording of it could be used; nothing is written then.
     """
+    # A wrong folder is what a user mends first, before an output that exists is looked at.
+    check_folder(folder)
     check_output(output, force=force, inputs=[lips, flame])
     if fps is not None and not 1 <= fps <= 1000:
         raise ThunderError(f"--fps {fps:g}: wanted 1 to 1000 frames a second")

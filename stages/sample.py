@@ -21,12 +21,12 @@ from stages.diffusion.motion_config import MotionConfig, sampling_options
 from stages.diffusion.steadying import steady, within_range
 from stages.heads.head import build_head
 from stages.metrics.speech_recovery import hear
-from stages.models.faceformer import load_faceformer
+from stages.models.animators import load_animator
 from stages.models.mesh_to_speech import check_same_face, load_mesh_to_speech
 from stages.models.motion_denoiser import load_motion_denoiser
 from stages.runtime.assets import asset_path
 from stages.runtime.devices import resolve_device
-from stages.runtime.errors import Failure, ThunderError, summarise_failures
+from stages.runtime.errors import Failure, ThunderError, did_you_mean, summarise_failures
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 
@@ -137,9 +137,7 @@ def sample(
         judge, judged_head = load_mesh_to_speech(m2s, chosen_device, hubert=hubert)
         check_same_face(judged_head, record, judge.config.input, m2s)
     if dataset is not None and split is not None:
-        with open_clips(dataset, "thunder.dataset") as file:
-            if not file.ids(split):
-                raise ThunderError(f"{dataset}: no clip in split {split!r}; choose one of {', '.join(SPLITS)}")
+        _check_split(dataset, split)
     summary = SampleSummary(output, model_path, num_takes=config.takes, equal_takes=animator.equal_takes)
     seeds = [seed + k for k in range(_num_drawn(config))]
     hashes = _inputs_of_samples(model_path, dataset if split else None, m2s, config)
@@ -219,10 +217,13 @@ def _open_diffusion(
 
 def _open_animator(path: Path, config: SampleConfig, device: torch.device, speech_encoder: Path | None) -> _Animator:
     """A deterministic model: it speaks in the style of --subject, else of the clip's own where it knows it, else of all."""
-    network, record = load_faceformer(path, device, speech_encoder=speech_encoder)
+    network, record = load_animator(path, device, speech_encoder=speech_encoder)
     styles = {name: index for index, name in enumerate(network.config.subjects, start=1)}
     if config.subject is not None and config.subject not in styles:
-        raise ThunderError(f"{path}: knows no subject {config.subject!r}; it knows {', '.join(styles)}")
+        raise ThunderError(
+            f"{path}: knows no subject {config.subject!r}; it knows {', '.join(styles)}"
+            + did_you_mean(config.subject, styles)
+        )
 
     def takes(
         speech: Clip, samples: torch.Tensor, num_frames: int, seeds: list[int], listener: Listener | None
@@ -247,6 +248,8 @@ def _inputs_of_samples(model: Path, dataset: Path | None, m2s: Path | None, conf
     hashes = hash_inputs(model=model, dataset=dataset, m2s=m2s)
     if supervisor := inputs_of(model, *_MODELS).get("m2s"):
         hashes["supervised_by"] = supervisor
+    if lip_reader := inputs_of(model, *_MODELS).get("lipreader"):
+        hashes["supervised_by_lipreader"] = lip_reader
     if config.rerank is not None:
         hashes["selected_by"] = hashes["m2s"]
     if config.audio_guidance > 0:
@@ -257,6 +260,16 @@ def _inputs_of_samples(model: Path, dataset: Path | None, m2s: Path | None, conf
 def _num_drawn(config: SampleConfig) -> int:
     """How many takes are drawn of each input."""
     return config.takes if config.rerank is None else config.takes * config.draws
+
+
+def _check_split(dataset: Path, split: str) -> None:
+    with open_clips(dataset, "thunder.dataset") as file:
+        if not file.ids(split):
+            there = [f"{len(file.ids(name))} of {name}" for name in SPLITS if file.ids(name)]
+            raise ThunderError(
+                f"{dataset}: no clip in split {split!r}; choose one of {', '.join(SPLITS)}, it holds "
+                f"{' and '.join(there) or 'no clips'}{did_you_mean(split, SPLITS)}"
+            )
 
 
 def _check_takes(config: SampleConfig) -> None:
@@ -288,6 +301,12 @@ def find_sounds(inputs: Iterable[Path]) -> list[Path]:
             files += found
         else:
             files.append(path)
+    artifacts = [path for path in files if path.suffix.lower() == ".h5"]
+    if artifacts:
+        raise ThunderError(
+            f"{artifacts[0]}: an artifact, wanted a sound file or a folder of them; to animate the clips of a dataset give "
+            f"`--split test --dataset {artifacts[0]}`, to choose a model `--model`"
+        )
     if files and not any(path.exists() for path in files):
         raise ThunderError(f"{', '.join(map(str, files[:5]))}: no such file, wanted a sound file or a folder of them")
     return files

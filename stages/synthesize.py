@@ -108,7 +108,9 @@ def synthesize(
         raise ThunderError("synthesize: give either hours or a number of clips")
     if (hours is not None and not 0 < hours < 10_000) or (num_clips is not None and num_clips < 1):
         raise ThunderError(
-            f"synthesize: wanted more than nothing, found {hours or num_clips} {'hours' if hours else 'clips'}"
+            f"--hours wanted more than 0 and less than 10000, found {hours:g}"
+            if hours is not None
+            else f"--clips wanted at least 1, found {num_clips}"
         )
     if num_subjects < 1 or jobs < 0 or not 5 <= fps <= 240:
         raise ThunderError(

@@ -138,7 +138,7 @@ def test_reranking_keeps_the_takes_that_speak_best_with_their_seeds() -> None:
 
 
 def test_what_reranking_wants() -> None:
-    refused("speech.wav", "--rerank", "lve", says="rerank: Input should be 'm2s', found 'lve'")
+    refused("speech.wav", "--rerank", "lve", says="--rerank wanted 'm2s', found 'lve'")
     refused("speech.wav", "--rerank", "m2s", "--draws", "1", says="greater than or equal to 2, found 1")
     refused("speech.wav", "--rerank", "m2s", "--n", "5000", says="--n 5000 times --draws 3 wanted at most 10000 takes")
     assert run("speech.wav", "--draws", "2")[0] == 2
@@ -220,7 +220,7 @@ def test_options_are_checked_against_the_model() -> None:
     refused("speech.wav", "--subject", "bob", says="knows no subject 'bob'; it knows s0, s1")
     refused("speech.wav", "--n", "0", says="--n wanted 1 to 10000 takes, found 0")
     refused("speech.wav", "--guidance=-1", says="--guidance wanted 0 to 100, found -1")
-    refused("speech.wav", "--guidance", "nan", says="guidance: Input should be a finite number, found nan")
+    refused("speech.wav", "--guidance", "nan", says="--guidance wanted a finite number, found nan")
     refused("speech.wav", "--intensity", "0.5", says="--intensity is that of an emotion; name it by --emotion")
     refused("speech.wav", "--emotion", "happy", "--intensity", "2", says="--intensity wanted 0 to 1, found 2")
     Path("feelings.csv").write_text("0 neutral\n0.5 bored\n")

@@ -164,9 +164,9 @@ def test_what_does_not_go_together_is_a_question_of_usage(arguments: tuple[str, 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--hop", "0"), "hop: Input should be greater than or equal to 1, found 0"),
-        (("--look-ahead", "-1"), "look_ahead_s: Input should be greater than or equal to 0, found -1"),
-        (("--loudness", "3"), "loudness_dbfs: Input should be less than or equal to 0, found 3"),
+        (("--hop", "0"), "--hop wanted at least 1, found 0"),
+        (("--look-ahead", "-1"), "--look-ahead wanted at least 0, found -1"),
+        (("--loudness", "3"), "--loudness wanted at most 0, found 3"),
         (("--emotion", "bored"), "knows no emotion 'bored'"),
         (("--model", "none.h5"), "none.h5: no such file"),
     ],

@@ -133,7 +133,7 @@ def test_errors_say_what_and_leave_nothing() -> None:
     refused("--m2s", "dataset.h5", says="dataset.h5: wanted thunder.m2s, found thunder.dataset")
     refused("--resume", says=".state.h5: no interrupted training to go on with")
     refused("-o", "m2s.h5", "--force", says="m2s.h5: is an input of this command too")
-    refused("--heard-share", "2", says="heard_share: Input should be less than or equal to 1")
+    refused("--heard-share", "2", says="--heard-share wanted at most 1, found 2.0")
     refused("--learning-rate", "1e30", says="lower --learning-rate")
     Path("odd.toml").write_text("upsampling = [7]\n", encoding="utf-8")
     refused("--config", "odd.toml", says="factors of upsampling multiply to 7, wanted a proper divisor of 160")

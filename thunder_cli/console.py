@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from stages.runtime.errors import Failure, ThunderError, summarise_failures
 from stages.runtime.progress import Advance, Progress, silent
+from thunder_cli.usage import UsageError, explain_usage
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -40,12 +41,23 @@ _displays: list["RichProgress"] = []
 class ThunderGroup(TyperGroup):
     """The root command; turns expected errors into one line and an exit code."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Reads the options of the root command.
+
+        Raises:
+            typer.Exit: 2 after a mistake in them.
+        """
+        try:
+            return super().make_context(*args, **kwargs)
+        except UsageError as error:
+            _refuse(error)
+
     def invoke(self, ctx: Any) -> Any:
         """Runs the subcommand.
 
         Raises:
-            typer.Exit: 1 after a `ThunderError`, a file that the system refuses or a lack of memory, 130 after an
-                interrupt.
+            typer.Exit: 2 after a mistake in the command line, 1 after a `ThunderError`, a file that the system refuses or a
+                lack of memory, 130 after an interrupt.
         """
         # A scheduler, `timeout` or a closed terminal should clean up partial files as Ctrl-C does.
         for name in ("SIGTERM", "SIGHUP"):
@@ -54,6 +66,8 @@ class ThunderGroup(TyperGroup):
                 signal.signal(number, _interrupt)
         try:
             return super().invoke(ctx)
+        except UsageError as error:
+            _refuse(error)
         except ThunderError as error:
             print_error(str(error))
             raise typer.Exit(1) from None
@@ -75,6 +89,13 @@ class ThunderGroup(TyperGroup):
         except KeyboardInterrupt:
             print_error("interrupted")
             raise typer.Exit(130) from None
+
+
+def _refuse(error: Exception) -> NoReturn:
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help has been shown
+        raise error
+    print_error(explain_usage(error))
+    raise typer.Exit(2) from None
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -200,10 +200,9 @@ def open_hdf5(path: Path, *, hint: str = "") -> Iterator[h5py.File]:
     except OSError as error:
         if isinstance(error, PermissionError):
             raise ThunderError(f"{path}: no permission to read; change its mode, or name a copy") from error
-        reason = (
-            "cut short, copy or make it again" if "truncated" in str(error) else "wanted an artifact of this toolkit"
-        )
-        raise ThunderError(f"{path}: not a readable HDF5 file ({reason})") from error
+        if "truncated" in str(error):
+            raise ThunderError(f"{path}: not a readable HDF5 file (cut short, copy or make it again)") from error
+        raise ThunderError(f"{path}: not a readable HDF5 file (wanted an artifact of this toolkit){make}") from error
     with file:
         yield file
 

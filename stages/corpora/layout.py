@@ -11,7 +11,7 @@ from stages.corpora.corpus import Corpus
 from stages.corpora.links import check_links
 from stages.corpora.meshes import is_meshes, read_meshes
 from stages.corpora.vocaset import read_vocaset, read_vocaset_processed
-from stages.runtime.errors import ThunderError, summarise_failures
+from stages.runtime.errors import ThunderError, did_you_mean, summarise_failures
 
 # Name -> what the folder must contain.
 LAYOUTS = {
@@ -27,16 +27,25 @@ _MAX_FILES_TO_COUNT = 1000
 _VOCASET_FILES = ("data_verts.npy", "raw_audio_fixed.pkl", "subj_seq_to_idx.pkl")
 
 
+def check_folder(folder: Path) -> None:
+    """Refuses what is no folder.
+
+    Raises:
+        ThunderError: no such folder, or a file.
+    """
+    if not folder.exists():
+        raise ThunderError(f"{folder}: no such folder, wanted a corpus; check the path")
+    if not folder.is_dir():
+        raise ThunderError(f"{folder}: a file, wanted the folder of a corpus")
+
+
 def recognise(folder: Path) -> str:
     """Names the layout of a folder.
 
     Raises:
         ThunderError: not a folder, or none of the known layouts.
     """
-    if not folder.exists():
-        raise ThunderError(f"{folder}: no such folder, wanted a corpus")
-    if not folder.is_dir():
-        raise ThunderError(f"{folder}: a file, wanted the folder of a corpus")
+    check_folder(folder)
     if any((folder / name).exists() for name in _VOCASET_FILES):
         return "vocaset"
     if next(folder.glob("vertices_npy/*_sentence*.npy"), None):
@@ -84,9 +93,10 @@ def open_corpus(
     """
     found = layout or _found(folder, flame_path)
     if found not in LAYOUTS:
-        raise ThunderError(f"layout {found!r} is not known; choose one of {', '.join(LAYOUTS)}")
-    if not folder.is_dir():
-        raise ThunderError(f"{folder}: no such folder, wanted a corpus")
+        raise ThunderError(
+            f"layout {found!r} is not known; choose one of {', '.join(LAYOUTS)}{did_you_mean(found, LAYOUTS)}"
+        )
+    check_folder(folder)
     if flame_path is not None and found != "flame":
         raise ThunderError(f"--flame {flame_path}: for FLAME coefficients only, found layout {found}; leave it out")
     if scale != 1.0 and found != "meshes":

@@ -9,7 +9,7 @@ from stages.diffusion.samplers import Sampler
 from stages.formats.keyframes import Keyframe, read_keyframes
 from stages.models.motion_denoiser import MotionDenoiser
 from stages.runtime.config import Config
-from stages.runtime.errors import ThunderError
+from stages.runtime.errors import ThunderError, did_you_mean
 
 
 class MotionConfig(Config):
@@ -80,5 +80,7 @@ def _emotions(config: MotionConfig, denoiser: MotionDenoiser, path: Path) -> tup
 
 def _index(name: str, known: tuple[str, ...], what: str, path: Path) -> int:
     if name not in known:
-        raise ThunderError(f"{path}: knows no {what} {name!r}; it knows {', '.join(known) or 'none'}")
+        raise ThunderError(
+            f"{path}: knows no {what} {name!r}; it knows {', '.join(known) or 'none'}{did_you_mean(name, known)}"
+        )
     return known.index(name)

@@ -50,6 +50,10 @@ def read_keyframes(path: Path) -> list[Keyframe]:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise ThunderError(
+            f"{path}: no such file; wanted keyframes such as `2.5 happy 0.8`, check the path given to --keyframes"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ThunderError(
             f"{path}: cannot be read as text ({error}); wanted keyframes such as `2.5 happy 0.8`"

@@ -1,5 +1,6 @@
 """Configuration of a stage: a pydantic model filled from defaults, a preset, a TOML file and options, in that order."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from stages.runtime.errors import ThunderError
+from stages.runtime.errors import ThunderError, did_you_mean
 
 
 class Config(BaseModel):
@@ -32,7 +33,10 @@ class Config(BaseModel):
         from_file: dict[str, Any] = {}
         if preset is not None:
             if preset not in cls.presets:
-                raise ThunderError(f"preset {preset!r} is not known here; choose one of {', '.join(cls.presets)}")
+                raise ThunderError(
+                    f"preset {preset!r} is not known here; choose one of {', '.join(cls.presets)}"
+                    + did_you_mean(preset, cls.presets)
+                )
             values |= cls.presets[preset]
         if file is not None:
             from_file = _read_toml(file)
@@ -42,11 +46,59 @@ class Config(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
+            key = str(first["loc"][0]) if first["loc"] else None
             where = ".".join(map(str, first["loc"])) or "configuration"
-            hint = f"; known keys: {', '.join(cls.model_fields)}" if first["type"] == "extra_forbidden" else ""
-            key = first["loc"][0] if first["loc"] else None
-            source = f"{file}: " if key in from_file and key not in given else ""
-            raise ThunderError(f"{source}{where}: {first['msg']}, found {first['input']!r}{hint}") from error
+            if key in given:
+                where = _as_option(where)
+            elif key in from_file:
+                where = f"{file}: {where}"
+            if first["type"] == "extra_forbidden":
+                known = f"known keys: {', '.join(cls.model_fields)}"
+                raise ThunderError(
+                    f"{where} is not known; {known}{did_you_mean(str(key), cls.model_fields)}"
+                ) from error
+            raise ThunderError(f"{where} {wanted_and_found(first)}") from error
+
+
+_BOUNDS = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+_KINDS = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "a text",
+}
+# What a configuration says of a unit, the option of the same value leaves to its help.
+_UNITS = ("_s", "_hz", "_dbfs", "_mm")
+
+
+def wanted_and_found(error: Mapping[str, Any]) -> str:
+    """One error of pydantic as "wanted at least 1, found 0"."""
+    kind, context, found = error["type"], error.get("ctx", {}), error["input"]
+    if kind in _BOUNDS:
+        word, bound = _BOUNDS[kind]
+        return f"wanted {word} {context[bound]:g}, found {found!r}"
+    if kind == "literal_error":
+        known = re.findall(r"'([^']*)'", context["expected"])
+        return f"wanted {context['expected']}, found {found!r}{did_you_mean(str(found), known)}"
+    if kind in _KINDS:
+        return f"wanted {_KINDS[kind]}, found {found!r}"
+    return f"{error['msg'].removeprefix('Value error, ')}, found {found!r}"
+
+
+def _as_option(key: str) -> str:
+    for unit in _UNITS:
+        key = key.removesuffix(unit)
+    return f"--{key.replace('_', '-')}"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -54,8 +106,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             return tomllib.load(file)
     except FileNotFoundError as error:
-        raise ThunderError(f"{path}: no such configuration file") from error
+        raise ThunderError(f"{path}: no such configuration file; check the path given to --config") from error
     except IsADirectoryError as error:
-        raise ThunderError(f"{path}: a folder, wanted a TOML file") from error
+        raise ThunderError(f"{path}: a folder, wanted a TOML file; check the path given to --config") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ThunderError(f"{path}: not a TOML file: {error}") from error
+        raise ThunderError(f"{path}: not a TOML file: {error}; wanted lines such as `steps = 1000`") from error

@@ -4,9 +4,10 @@ A message is one line that says what went wrong, where, what was wanted, what wa
 prints it without a traceback and exits 1; a notebook sees an ordinary exception.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 
@@ -21,6 +22,13 @@ class Failure:
 
     item: str
     reason: str
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that is not known: "; did you mean lve?", or nothing where none is near."""
+    folded = {name.casefold(): name for name in known}
+    near = get_close_matches(found.casefold(), folded, n=1, cutoff=0.6)
+    return f"; did you mean {folded[near[0]]}?" if near else ""
 
 
 def summarise_failures(failures: Sequence[Failure], total: int, what: str) -> str:
@@ -45,4 +53,6 @@ def explained_write(path: Path) -> Iterator[None]:
         is_output = error.filename is None or Path(str(error.filename)).parent.resolve() == path.parent.resolve()
         if isinstance(error, PermissionError) and is_output:
             raise ThunderError(f"{path}: no permission to write here; choose another --output") from error
+        if isinstance(error, FileNotFoundError) and is_output:
+            raise ThunderError(f"{path}: no file can be made here; choose another --output") from error
         raise

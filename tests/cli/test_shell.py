@@ -48,7 +48,9 @@ def test_usage_is_2(tmp_path: Path) -> None:
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 2, arguments
         assert result.stdout == ""
-        assert "Usage" in result.stderr
+        assert result.stderr.startswith("error: ")
+        assert result.stderr.count("\n") == 1
+        assert "; see `thunder " in result.stderr
 
 
 def test_without_arguments_the_help_is_shown() -> None:

@@ -225,5 +225,5 @@ def test_an_interrupted_training_is_neither_lost_nor_imagined(state_path: Path) 
 
 @pytest.mark.parametrize(("key", "value"), [("steps", 0), ("batch_size", 0), ("learning_rate", -1.0)])
 def test_impossible_numbers_are_refused(key: str, value: float) -> None:
-    with pytest.raises(ThunderError, match=f"{key}: Input should be greater"):
+    with pytest.raises(ThunderError, match=f"--{key.replace('_', '-')} wanted"):
         LoopConfig.resolve(options={key: value})

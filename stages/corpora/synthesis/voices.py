@@ -19,7 +19,7 @@ from stages.corpora.synthesis import espeak, festival, flite
 from stages.corpora.synthesis.acoustics import resampled
 from stages.corpora.synthesis.external import Manner
 from stages.corpora.synthesis.phones import TimedPhones, timed_phones
-from stages.runtime.errors import ThunderError
+from stages.runtime.errors import ThunderError, did_you_mean
 
 SAMPLE_RATE_HZ = 16_000
 
@@ -112,7 +112,8 @@ def casting(engines: tuple[str, ...], languages: tuple[str, ...]) -> list[tuple[
     unknown = [name for name in engines if name not in ENGINES] or [name for name in languages if name not in LANGUAGES]
     if unknown or not engines or not languages:
         wanted = f"wanted some of {', '.join(ENGINES)} and of {', '.join(LANGUAGES)}"
-        raise ThunderError(f"synthesize: {wanted}, found {', '.join(unknown) or 'none'}")
+        near = did_you_mean(unknown[0], (*ENGINES, *LANGUAGES)) if unknown else ""
+        raise ThunderError(f"--engine and --languages {wanted}, found {', '.join(unknown) or 'none'}{near}")
     able: dict[str, list[tuple[str, list[str]]]] = {}
     for language in languages:
         of_engine = [(e, [""] if e == "espeak" else list(_PROGRAMS[e].voices(language))) for e in engines]
