@@ -9,7 +9,7 @@ from stages.artifacts.files import check_output
 from stages.audio.pretrained import load_pretrained, num_layers_of
 from stages.corpora.biwi import TRAIN_SUBJECTS as BIWI_SUBJECTS
 from stages.corpora.vocaset import TRAIN_SUBJECTS as VOCASET_SUBJECTS
-from stages.models.faceformer import checkpoint_of
+from stages.models.animators import checkpoint_of
 from stages.models.faceformer_import import convert_faceformer, read_published_weights
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance, hash_inputs

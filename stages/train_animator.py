@@ -1,8 +1,9 @@
-"""Trains a deterministic animator, FaceFormer, on a dataset."""
+"""Trains a deterministic animator, FaceFormer or CodeTalker, on a dataset."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -12,7 +13,9 @@ from stages.artifacts.clips import open_clips
 from stages.artifacts.files import check_output
 from stages.audio.pretrained import PretrainedSpeech, load_pretrained, num_layers_of
 from stages.heads.head import Head, build_head
-from stages.models.faceformer import FaceFormer, FaceFormerConfig, checkpoint_of
+from stages.models.animator import Animator, AnimatorConfig
+from stages.models.animators import build_animator, checkpoint_of, resolve_animator
+from stages.models.codetalker import CodeTalker, CodeTalkerConfig
 from stages.models.speech_encoder import FolderEncoder, SpeechEncoder
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
@@ -21,6 +24,7 @@ from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.animator_objective import AnimatorObjective
 from stages.training.clips_in_memory import TrainingClip, load_training_clips, motion_statistics, read_sounds
 from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
+from stages.training.motion_codebook import AutoencoderObjective, CodebookPaths, draw_codebook, learn_codebook
 from stages.training.windows import WindowBatch, WindowShape, draw_windows, window_at
 
 _MAX_VALIDATION_CLIPS = 32
@@ -33,9 +37,10 @@ _CLIPS_FOR_STATISTICS = 50
 
 
 class TrainAnimatorConfig(LoopConfig):
-    """Configuration of `train-animator`; the defaults are FaceFormer's sizes for VOCASET.
+    """Configuration of `train-animator faceformer`; the defaults are its sizes for VOCASET.
 
     Attributes:
+        architecture: the animator that it is a configuration of.
         window: frames at a time; published are whole sentences.
         period: frames after which positions repeat; None is a second, as published.
         encoder_*: sizes of our own speech encoder; `encoder_dim` is also what the features of a folder are brought to.
@@ -43,6 +48,8 @@ class TrainAnimatorConfig(LoopConfig):
         num_vertices: that the loss compares, drawn once from all; None compares all, as published.
         weight_features, teacher_forcing, drop_subject: see `AnimatorObjective`; published are 0, no, and 0.
     """
+
+    architecture: ClassVar[str] = "faceformer"
 
     learning_rate: float = Field(1e-4, gt=0)
     window: int = Field(150, ge=2, le=10_000)
@@ -76,6 +83,49 @@ class TrainAnimatorConfig(LoopConfig):
         return self
 
 
+class TrainCodeTalkerConfig(TrainAnimatorConfig):
+    """Configuration of `train-animator codetalker`; the defaults are its sizes for VOCASET.
+
+    Attributes:
+        autoencoder_steps: of the first stage, which learns codes of motion from motion alone; `autoencoder_learning_rate` is
+            its peak, and all else is as in the second.
+        num_codes, code_dim, codes_per_frame, autoencoder_*: see `AutoencoderSizes`.
+        drawn_codebook: begin with codes drawn from what the encoder says; published is a uniform draw.
+    """
+
+    architecture: ClassVar[str] = "codetalker"
+
+    dim: int = Field(1024, ge=2)
+    num_layers: int = Field(6, ge=1)
+    autoencoder_steps: int = Field(20_000, ge=1)
+    autoencoder_learning_rate: float = Field(1e-4, gt=0)
+    num_codes: int = Field(256, ge=2)
+    code_dim: int = Field(64, ge=1)
+    codes_per_frame: int = Field(16, ge=1)
+    autoencoder_dim: int = Field(1024, ge=1)
+    autoencoder_layers: int = Field(6, ge=1)
+    autoencoder_heads: int = Field(8, ge=1)
+    autoencoder_feed_forward: int = Field(1536, ge=1)
+    drawn_codebook: bool = True
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "tiny": {**TrainAnimatorConfig.presets["tiny"], "autoencoder_steps": 60, "autoencoder_learning_rate": 5e-3,
+                 "num_codes": 32, "code_dim": 8, "codes_per_frame": 4, "autoencoder_dim": 32, "autoencoder_layers": 1,
+                 "autoencoder_heads": 2, "autoencoder_feed_forward": 32},
+        "small": {**TrainAnimatorConfig.presets["small"], "dim": 128, "num_layers": 2, "autoencoder_steps": 4000,
+                  "autoencoder_learning_rate": 1e-3, "code_dim": 16, "codes_per_frame": 8, "autoencoder_dim": 128,
+                  "autoencoder_layers": 2, "autoencoder_heads": 4, "autoencoder_feed_forward": 192},
+        "paper": {"batch_size": 1, "steps": 32_000, "autoencoder_steps": 64_000, "weight_decay": 0.0,
+                  "drawn_codebook": False},
+    }  # fmt: skip
+
+    @model_validator(mode="after")
+    def _heads_share_the_autoencoders_width(self) -> Self:
+        if self.autoencoder_dim % self.autoencoder_heads:
+            raise ValueError(f"autoencoder_dim wanted a multiple of autoencoder_heads ({self.autoencoder_heads})")
+        return self
+
+
 def train_animator(
     dataset: Path,
     output: Path,
@@ -98,12 +148,14 @@ def train_animator(
     Raises:
         ThunderError: a dataset that cannot be trained on; an output that exists; a loss that is not a number.
     """
-    state_path = output.with_suffix(".state.h5")
+    state_path, codebook = output.with_suffix(".state.h5"), CodebookPaths.beside(output)
     if config.freeze_encoder and speech_encoder is None:
         raise ThunderError("--freeze-encoder wants an encoder that has learned; give --speech-encoder")
     if not resume:
         check_output(output, force=force, inputs=[dataset])
-    check_state(state_path, resume=resume, force=force)
+    goes_on = config.architecture == "codetalker" and codebook.check(resume=resume, force=force)
+    if not goes_on or state_path.exists():
+        check_state(state_path, resume=resume, force=force)
     chosen_device = resolve_device(device)
     folder = None
     if speech_encoder is not None:
@@ -133,6 +185,11 @@ def train_animator(
     shape = WindowShape(
         config.window, fps, mel_margin=network.speech_margin, sound_hz=encoder.rate_hz, silence=encoder.silence
     )
+    first_curves: dict[str, np.ndarray] = {}
+    if isinstance(network, CodeTalker):
+        first_curves = _learn_codes(
+            network, objective, config, clips, val_clips, shape, codebook, chosen_device, seed, resume, progress
+        )
     numbers = {name: index for index, name in enumerate(network.config.subjects, start=1)}
     subject = torch.tensor([numbers[clip.subject] for clip in clips])
     val_subject = torch.tensor([numbers.get(clip.subject, 0) for clip in val_clips])
@@ -164,36 +221,80 @@ def train_animator(
         device=chosen_device,
         seed=seed,
         state_path=state_path,
-        resume=resume,
+        resume=resume and state_path.exists(),
         progress=progress,
     )
-    averaged = {name.removeprefix("animator."): value for name, value in trained.weights.items()}
+    averaged = {
+        name.removeprefix("animator."): value for name, value in trained.weights.items() if name.startswith("animator.")
+    }
     hashes = hash_inputs(dataset=dataset)
     if folder is not None:
         hashes["speech_encoder"] = folder.identity
     provenance = Provenance(seed, config.model_dump(), hashes)
     write_checkpoint(
-        output, "thunder.animator", checkpoint_of(network, averaged, record, trained.curves), provenance, force=True
+        output,
+        "thunder.animator",
+        checkpoint_of(network, averaged, record, first_curves | trained.curves),
+        provenance,
+        force=True,
     )
+    codebook.remove()
     return summarise(trained, output, network, config)
+
+
+def _learn_codes(
+    network: CodeTalker,
+    second: AnimatorObjective,
+    config: TrainAnimatorConfig,
+    clips: list[TrainingClip],
+    val_clips: list[TrainingClip],
+    shape: WindowShape,
+    paths: CodebookPaths,
+    device: torch.device,
+    seed: int,
+    resume: bool,
+    progress: Progress,
+) -> dict[str, np.ndarray]:
+    """Trains the autoencoder of a network, compared with the truth as the whole will be; returns its curves."""
+    assert isinstance(config, TrainCodeTalkerConfig), "CodeTalker is built from its own configuration"
+    first = AutoencoderObjective(
+        network, second.head, vertices=second.vertices, scale=second.scale, weight_features=second.weight_features
+    )
+    if config.drawn_codebook:
+        draw_codebook(first, clips, shape, torch.Generator().manual_seed(seed))
+    steps = {"steps": config.autoencoder_steps, "learning_rate": config.autoencoder_learning_rate}
+    return learn_codebook(
+        first,
+        config.model_copy(update=steps),
+        clips,
+        val_clips[:_MAX_VALIDATION_CLIPS],
+        shape,
+        paths,
+        end_share=_END_SHARE,
+        device=device,
+        seed=seed,
+        resume=resume,
+        progress=progress,
+    )
 
 
 def _build_network(
     config: TrainAnimatorConfig, clips: list[TrainingClip], fps: float, folder: PretrainedSpeech | None
-) -> FaceFormer:
+) -> Animator:
     """The animator for these clips, knowing their subjects and normalising by their statistics."""
-    values = config.model_dump(include=set(FaceFormerConfig.model_fields))
+    kind = CodeTalkerConfig if config.architecture == "codetalker" else AnimatorConfig
+    values = config.model_dump(include=set(kind.model_fields))
     if folder is not None:
         values |= {"speech_encoder": folder.kind, "folder_layer": folder.layer, "folder_sha256": folder.identity}
-    network = FaceFormer(
-        FaceFormerConfig(
-            num_features=clips[0].motion.shape[1],
-            fps=fps,
-            subjects=tuple(sorted({clip.subject for clip in clips})),
-            **(values | {"period": config.period or max(1, round(fps))}),
-        ),
-        folder,
-    )
+    values |= {
+        "num_features": clips[0].motion.shape[1],
+        "fps": fps,
+        "subjects": tuple(sorted({clip.subject for clip in clips})),
+        "period": config.period or max(1, round(fps)),
+    }
+    if config.architecture == "codetalker":
+        values["decoded_frames"] = config.window
+    network = build_animator(resolve_animator(config.architecture, values, config.architecture), folder)
     mean, scale = motion_statistics(clips, smallest_scale=_SMALLEST_SCALE)
     network.motion_mean.copy_(mean)
     network.motion_scale.copy_(scale)

@@ -13,7 +13,7 @@ from stages.artifacts.clips import open_clips
 from stages.artifacts.files import inputs_of
 from stages.audio.waveform import write_wav
 from stages.heads.head import build_head
-from stages.models.faceformer import load_faceformer
+from stages.models.animators import load_animator
 from stages.runtime.provenance import sha256_of_file
 from tests.builders import small_dataset, small_head, small_waveform
 from tests.models.naive_faceformer import NaiveFaceFormer
@@ -70,7 +70,7 @@ def test_the_released_codes_animation_to_a_ten_thousandth(
     assert told["subjects"].split(", ")[0] == first
     assert inputs_of(Path("animator.h5"), "thunder.animator")["weights"] == sha256_of_file(Path("published.pth"))
     samples = torch.from_numpy(small_waveform(40_123))
-    model, record = load_faceformer(Path("animator.h5"), speech_encoder=Path("wav2vec2"))
+    model, record = load_animator(Path("animator.h5"), speech_encoder=Path("wav2vec2"))
     for subject in (0, num_subjects - 1):
         expected = naive.displacements(samples, subject)
         num_frames = len(expected)

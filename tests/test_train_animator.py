@@ -12,7 +12,7 @@ from stages.artifacts.checkpoint import read_checkpoint
 from stages.artifacts.clips import Clip, open_clips
 from stages.artifacts.files import inputs_of, open_hdf5, read_json_attribute
 from stages.audio.waveform import write_wav
-from stages.models.faceformer import load_faceformer
+from stages.models.animators import load_animator
 from stages.train_animator import TrainAnimatorConfig, train_animator
 from tests.builders import small_dataset, small_head, small_waveform
 from tests.pretrained_folder import write_pretrained_folder
@@ -102,7 +102,7 @@ def test_one_take_that_is_always_the_same() -> None:
 
 
 def test_whose_style() -> None:
-    model, _ = load_faceformer(Path("animator.h5"))
+    model, _ = load_animator(Path("animator.h5"))
     samples = torch.from_numpy(small_waveform(40_160))
     of_all, s0, s1 = (model.animate(samples, 63, k).numpy() for k in range(3))
     assert not np.allclose(s0, s1, atol=1e-5)

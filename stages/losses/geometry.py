@@ -14,6 +14,12 @@ def mean_square(error: Tensor, mask: Tensor) -> Tensor:
     return (per_frame * mask).sum(1) / mask.sum(1).clamp_min(1)
 
 
+def mean_absolute(error: Tensor, mask: Tensor) -> Tensor:
+    """Mean absolute value of (B, T, ...) over real frames: (B,)."""
+    per_frame = error.abs().reshape(*error.shape[:2], -1).mean(-1)  # (B, T)
+    return (per_frame * mask).sum(1) / mask.sum(1).clamp_min(1)
+
+
 def velocity(estimate: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     """Mean square error of first differences: (B,)."""
     error = estimate - truth

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.pretrained import PretrainedSpeech
-from stages.models.faceformer import FaceFormer, FaceFormerConfig, periodic_positions
+from stages.models.autoregressive import periodic_positions
+from stages.models.faceformer import FaceFormer, FaceFormerConfig
 from stages.runtime.errors import ThunderError
 
 # Period of the positions -> whose reading of speech, and the rate of the motion: the two that were published.

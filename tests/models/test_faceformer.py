@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from stages.models.faceformer import FaceFormer, FaceFormerConfig, distance_bias, periodic_positions
+from stages.models.autoregressive import distance_bias, periodic_positions
+from stages.models.faceformer import FaceFormer, FaceFormerConfig
 from tests.builders import small_waveform
 
 FEATURES, SUBJECTS = 5, ("ann", "bob", "cem")

@@ -26,6 +26,7 @@ class Animator(StrEnum):
     """The architectures."""
 
     FACEFORMER = "faceformer"
+    CODETALKER = "codetalker"
 
 
 def train_animator(
@@ -47,6 +48,10 @@ def train_animator(
         bool, typer.Option("--teacher-forcing", help="Feed the true frame before; quicker, and further from sampling.")
     ] = False,
     steps: Steps = None,
+    autoencoder_steps: Annotated[
+        int | None,
+        typer.Option("--autoencoder-steps", help="Of codetalker's first stage, which learns codes of motion.", min=1),
+    ] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Windows a step.")] = None,
     learning_rate: LearningRate = None,
     preset: Preset = "small",
@@ -58,27 +63,33 @@ def train_animator(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Trains a deterministic animator, the baseline of the papers: FaceFormer.
+    """Trains a deterministic animator, a baseline of the papers: FaceFormer, or CodeTalker in its two stages.
 
     Example: `thunder train-animator faceformer dataset.h5`
     """
     if speech_encoder_layer is not None and speech_encoder is None:
         raise typer.BadParameter("needs --speech-encoder FOLDER", param_hint="--speech-encoder-layer")
 
-    from stages.train_animator import TrainAnimatorConfig
+    if autoencoder_steps is not None and animator is not Animator.CODETALKER:
+        raise typer.BadParameter("only codetalker has an autoencoder", param_hint="--autoencoder-steps")
+
+    from stages.train_animator import TrainAnimatorConfig, TrainCodeTalkerConfig
     from stages.train_animator import train_animator as train_stage
 
     options = {
         "steps": steps,
+        "autoencoder_steps": autoencoder_steps,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "freeze_encoder": freeze_encoder or None,
         "teacher_forcing": teacher_forcing or None,
     }
+    coded = animator is Animator.CODETALKER
+    settings: type[TrainAnimatorConfig] = TrainCodeTalkerConfig if coded else TrainAnimatorConfig
     summary = train_stage(
         dataset,
         output,
-        TrainAnimatorConfig.resolve(preset=preset, file=config, options=options),
+        settings.resolve(preset=preset, file=config, options=options),
         speech_encoder=speech_encoder,
         speech_encoder_layer=speech_encoder_layer,
         seed=seed,

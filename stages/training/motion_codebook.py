@@ -1,0 +1,156 @@
+"""CodeTalker's first stage: the autoencoder of motion, trained on motion alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stages.artifacts.checkpoint import read_training_state, write_training_state
+from stages.heads.head import Head
+from stages.losses.geometry import mean_absolute, mean_square
+from stages.models.codetalker import CodeTalker
+from stages.models.precision import full_precision
+from stages.models.weights import arrays_of_weights, load_weights
+from stages.runtime.errors import ThunderError
+from stages.runtime.progress import Progress
+from stages.training.clips_in_memory import TrainingClip
+from stages.training.loop import LoopConfig, mean_terms, train
+from stages.training.windows import WindowBatch, WindowShape, draw_windows, window_at
+
+_FIRST_WINDOWS = 32
+
+
+class AutoencoderObjective(nn.Module):
+    """Loss terms of a batch of windows; the autoencoder inside the animator is what is trained.
+
+    The published objective is the mean absolute error of the vertices, here in units of `scale`, and the quantiser's;
+    `weight_features` asks for the features by name, and is ours, as in `AnimatorObjective`.
+
+    Args:
+        vertices, scale, weight_features: as of `AnimatorObjective`.
+    """
+
+    vertices: Tensor
+
+    def __init__(
+        self, animator: CodeTalker, head: Head, *, vertices: Tensor, scale: float, weight_features: float
+    ) -> None:
+        super().__init__()
+        self.autoencoder = animator.autoencoder
+        # In a tuple, the rest of the animator is no part of what is trained.
+        self._animator = (animator,)
+        self.head = head
+        self.scale = scale
+        self.weight_features = weight_features
+        self.register_buffer("vertices", vertices, persistent=False)
+
+    def forward(self, batch: WindowBatch) -> dict[str, Tensor]:
+        """Terms by name; `loss` is the one to minimise."""
+        (animator,) = self._animator
+        truth = animator.normalise(batch.motion)
+        estimate, terms = self.autoencoder(truth, batch.mask)
+        with full_precision(truth.device):
+            moved = self.head.vertices(animator.restore(estimate.float()), indices=self.vertices)
+            true = self.head.vertices(batch.motion, indices=self.vertices)
+            vertices = mean_absolute((moved - true) / self.scale, batch.mask).mean()
+            features = mean_square(estimate.float() - truth, batch.mask).mean()
+            loss = vertices + self.weight_features * features + terms["commitment"]
+        return {"loss": loss, "vertices": vertices, "features": features} | terms
+
+
+@dataclass(frozen=True)
+class CodebookPaths:
+    """Where the first stage is kept while a training goes on: its state, and its result until the second is done."""
+
+    state: Path
+    done: Path
+
+    @classmethod
+    def beside(cls, output: Path) -> "CodebookPaths":
+        """Those of a training that writes `output`."""
+        return cls(output.with_suffix(".codes.state.h5"), output.with_suffix(".codes.h5"))
+
+    def check(self, *, resume: bool, force: bool) -> bool:
+        """Refuses to start over silently; says whether there is something of this stage to go on with.
+
+        Raises:
+            ThunderError: the first stage of an interrupted training is there, and neither `resume` nor `force` is given.
+        """
+        found = [path for path in (self.state, self.done) if path.exists()]
+        if found and not (resume or force):
+            raise ThunderError(f"{found[0]}: an interrupted training is here; --resume goes on, --force starts over")
+        if not resume:
+            self.remove()
+        return bool(found) and resume
+
+    def remove(self) -> None:
+        """Removes both."""
+        self.state.unlink(missing_ok=True)
+        self.done.unlink(missing_ok=True)
+
+
+def learn_codebook(
+    objective: AutoencoderObjective,
+    config: LoopConfig,
+    clips: list[TrainingClip],
+    val_clips: list[TrainingClip],
+    shape: WindowShape,
+    paths: CodebookPaths,
+    *,
+    end_share: float,
+    device: torch.device,
+    seed: int,
+    resume: bool,
+    progress: Progress,
+) -> dict[str, np.ndarray]:
+    """Trains the autoencoder, leaves it with its averaged weights and without a gradient, and returns its curves.
+
+    Args:
+        end_share: see `draw_windows`.
+        resume: take what was finished before, or go on where it was interrupted.
+
+    Raises:
+        ThunderError: as `train`; what was finished before is of another network.
+    """
+    autoencoder = objective.autoencoder
+    if resume and paths.done.exists():
+        arrays, _ = read_training_state(paths.done)
+        curves = {name.removeprefix("curve."): v for name, v in arrays.items() if name.startswith("curve.")}
+        load_weights(autoencoder, {n: v for n, v in arrays.items() if not n.startswith("curve.")}, paths.done)
+        objective.to(device)
+    else:
+        trained = train(
+            objective,
+            config,
+            lambda generator: draw_windows(clips, shape, config.batch_size, generator, end_share=end_share).to(device),
+            lambda model, batch: model(batch),
+            torch.no_grad()(lambda model: mean_terms([model(window_at(c, 0, shape).to(device)) for c in val_clips])),
+            device=device,
+            seed=seed,
+            state_path=paths.state,
+            resume=resume and paths.state.exists(),
+            progress=progress,
+        )
+        curves = trained.curves
+        weights = {name.removeprefix("autoencoder."): value for name, value in trained.weights.items()}
+        load_weights(autoencoder, arrays_of_weights(weights), paths.done)
+        saved = arrays_of_weights(weights) | {f"curve.{name}": points for name, points in curves.items()}
+        write_training_state(paths.done, saved, {"step": config.steps})
+    autoencoder.requires_grad_(False)
+    return {f"codes.{name}": points for name, points in curves.items()}
+
+
+@torch.no_grad()
+def draw_codebook(
+    objective: AutoencoderObjective, clips: list[TrainingClip], shape: WindowShape, generator: torch.Generator
+) -> None:
+    """Draws the codebook from what the untrained encoder says of some windows, so that every code is near something.
+
+    Published is a uniform draw about zero, of which few codes come into use where a training is short.
+    """
+    animator, autoencoder = objective._animator[0], objective.autoencoder
+    batch = draw_windows(clips, shape, _FIRST_WINDOWS, generator)
+    features = autoencoder.encode(animator.normalise(batch.motion), batch.mask)
+    autoencoder.codebook_from(features[batch.mask > 0], generator)
