@@ -69,9 +69,9 @@ class TrainLipreaderConfig(LoopConfig):
         "tiny": {"form": "light", "channels": 8, "dim": 32, "num_layers": 1, "num_heads": 2, "kernel": 7,
                  "decoder_layers": 1, "fusion_dim": 64, "dropout": 0.0, "steps": 60, "batch_size": 4,
                  "learning_rate": 2e-3, "warmup": 10, "validate_every": 30},
-        "small": {"form": "light", "channels": 24, "dim": 144, "num_layers": 3, "num_heads": 4, "kernel": 15,
-                  "decoder_layers": 2, "fusion_dim": 288, "dropout": 0.0, "steps": 6000, "batch_size": 8,
-                  "learning_rate": 1e-3},
+        "small": {"form": "light", "channels": 32, "dim": 144, "num_layers": 3, "num_heads": 4, "kernel": 15,
+                  "decoder_layers": 1, "fusion_dim": 288, "dropout": 0.0, "steps": 6000, "batch_size": 8,
+                  "learning_rate": 1.5e-3, "new_look": 0.02},
         "paper": {"steps": 100_000, "batch_size": 32, "learning_rate": 1e-3, "warmup": 10_000, "weight_decay": 0.03,
                   "precision": "bf16-mixed", "new_look": 0.5},
     }  # fmt: skip

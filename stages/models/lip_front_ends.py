@@ -1,9 +1,10 @@
 """What a lip reader looks and listens with: a residual network over pictures, and one over sound, both at 25 Hz.
 
 `published` is Auto-AVSR's form (Ma et al., ICASSP 2023): a convolution over five frames and a ResNet-18 with batch norm over
-pictures of 88², and a ResNet-18 in one dimension over the waveform. `light` is ours, for a CPU and small corpora: the first
-convolution takes steps twice as wide, norms are over groups of channels, and sound is a log-mel spectrogram, which a network
-need not learn to make.
+pictures of 88², and a ResNet-18 in one dimension over the waveform. `light` is ours, for a CPU and small corpora. A drawn mouth
+stands in the middle of its crop, so that *where* something is in the picture says what it is: pictures become 11² patches at
+once, and what remains after two residual blocks is told apart by its place, where a ResNet needs two stages more and a mean to
+say the same. Norms are over groups of channels, and sound is a log-mel spectrogram, which a network need not learn to make.
 """
 
 import torch
@@ -17,6 +18,8 @@ MEL_FRAMES = 4
 SAMPLES = 640
 _DEPTHS = (2, 2, 2, 2)
 _GROUPS = 8
+# Patches along a side that the light form ends with.
+_PATCHES_OUT = 6
 
 
 def _norm(channels: int, batch_norm: bool, dimensions: int) -> nn.Module:
@@ -61,15 +64,14 @@ def _trunk(channels: int, *, batch_norm: bool, dimensions: int) -> nn.Sequential
 
 
 class PictureFrontEnd(nn.Module):
-    """(B, T, 88, 88) normalised crops -> (B, T, 8 channels)."""
+    """(B, T, 88, 88) normalised crops -> (B, T, 8 channels), in the published form."""
 
-    def __init__(self, channels: int, *, published: bool) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.num_outputs = 8 * channels
-        stride = 2 if published else 4
-        self.stem = nn.Conv3d(1, channels, (5, 7, 7), stride=(1, stride, stride), padding=(2, 3, 3), bias=False)
-        self.stem_norm = _norm(channels, published, 2)
-        self.trunk = _trunk(channels, batch_norm=published, dimensions=2)
+        self.stem = nn.Conv3d(1, channels, (5, 7, 7), stride=(1, 2, 2), padding=(2, 3, 3), bias=False)
+        self.stem_norm = nn.BatchNorm2d(channels)
+        self.trunk = _trunk(channels, batch_norm=True, dimensions=2)
 
     def forward(self, crops: Tensor, mask: Tensor) -> Tensor:
         """Frames beyond a clip's end, False in `mask` (B, T), are taken for grey, cost nothing and give zeros."""
@@ -78,6 +80,27 @@ class PictureFrontEnd(nn.Module):
         x = F.max_pool2d(F.silu(self.stem_norm(x)), 3, stride=2, padding=1)
         x = self.trunk(x).mean((2, 3))  # (frames, 8 C)
         return _spread(x, mask)
+
+
+class PatchFrontEnd(nn.Module):
+    """(B, T, 88, 88) normalised crops -> (B, T, 72 channels), frame by frame: movement is left to what follows."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.num_outputs = 2 * channels * _PATCHES_OUT**2
+        # Patches of 12² whose middles are 8 pixels apart: 11 by 11 of them.
+        self.stem = nn.Conv2d(1, channels, 12, stride=8, padding=2, bias=False)
+        self.stem_norm = _norm(channels, False, 2)
+        self.trunk = nn.Sequential(
+            ResidualBlock(channels, channels, 1, batch_norm=False, dimensions=2),
+            ResidualBlock(channels, 2 * channels, 2, batch_norm=False, dimensions=2),
+        )
+
+    def forward(self, crops: Tensor, mask: Tensor) -> Tensor:
+        """Frames beyond a clip's end, False in `mask` (B, T), cost nothing and give zeros."""
+        x = self.stem(crops[mask][:, None])  # (frames, C, 11, 11)
+        x = self.trunk(F.silu(self.stem_norm(x)))  # (frames, 2 C, 6, 6)
+        return _spread(x.flatten(1), mask)
 
 
 class WaveformFrontEnd(nn.Module):

@@ -20,7 +20,14 @@ from stages.artifacts.checkpoint import Checkpoint, read_checkpoint
 from stages.audio.log_mel import NUM_BANDS
 from stages.models.characters import BLANK, decode, encode, normalise_text
 from stages.models.ctc import beam_search, greedy_labels
-from stages.models.lip_front_ends import MEL_FRAMES, SAMPLES, MelFrontEnd, PictureFrontEnd, WaveformFrontEnd
+from stages.models.lip_front_ends import (
+    MEL_FRAMES,
+    SAMPLES,
+    MelFrontEnd,
+    PatchFrontEnd,
+    PictureFrontEnd,
+    WaveformFrontEnd,
+)
 from stages.models.relative_conformer import RelativeConformer
 from stages.models.resampling import change_rate
 from stages.models.text_decoder import TextDecoder
@@ -38,7 +45,7 @@ class LipReaderConfig(Config):
     Attributes:
         characters: those it writes, each once.
         form: `light` or `published`, see `lip_front_ends`.
-        channels: of the first convolution of a residual network; the last has eight times as many.
+        channels: of the first convolution; the last has eight times as many, or twice, in the form `light`.
         num_layers: of each stream's conformer; `decoder_layers` of the decoder.
         fusion_dim: width where the streams meet.
         labels_per_frame: how many labels a frame of 40 ms speaks for.
@@ -104,7 +111,8 @@ class LipReader(nn.Module):
                 batch_norm=published,
             )
 
-        self.eyes = PictureFrontEnd(config.channels, published=published)
+        self.eyes: PictureFrontEnd | PatchFrontEnd
+        self.eyes = PictureFrontEnd(config.channels) if published else PatchFrontEnd(config.channels)
         self.from_eyes = nn.Linear(self.eyes.num_outputs, dim)
         self.seen_conformer = conformer()
         self.ears: WaveformFrontEnd | MelFrontEnd = WaveformFrontEnd(config.channels) if published else MelFrontEnd(dim)
@@ -149,18 +157,7 @@ class LipReader(nn.Module):
                 f"a clip of {mask.shape[1]} frames at 25 fps is longer than the {self.config.max_frames} that this lip reader "
                 f"was built for; cut it, or train one with a larger max_clip_s"
             )
-        streams = []
-        if crops is None:
-            streams.append(self._withheld(mask))
-        else:
-            looked = self.eyes((centre(crops) - self.picture_mean) / self.picture_scale, mask)
-            streams.append(self._told(self.seen_conformer(self.from_eyes(looked), mask), seen))
-        if sound is None:
-            streams.append(self._withheld(mask))
-        else:
-            if isinstance(self.ears, MelFrontEnd):
-                sound = (sound - self.mel_mean) / self.mel_scale
-            streams.append(self._told(self.heard_conformer(self.from_ears(self.ears(sound, mask)), mask), heard))
+        streams = [self._look(crops, mask, seen), self._listen(sound, mask, heard)]
         met = self.fusion_in(torch.cat(streams, -1)[mask])  # (frames, fusion_dim)
         met = self.fusion_out(F.relu(self.fusion_norm(met)))
         features = torch.zeros(*mask.shape, met.shape[1], dtype=met.dtype, device=met.device)
@@ -168,12 +165,28 @@ class LipReader(nn.Module):
         logits = self.to_labels(self.dropout(features)).float().unflatten(-1, (self.config.labels_per_frame, -1))
         return LipReading(logits.log_softmax(-1).flatten(1, 2), features)
 
+    def _look(self, crops: Tensor | None, mask: Tensor, seen: Tensor | None) -> Tensor:
+        if crops is None:
+            return self._withheld(mask)
+        rows = _rows(seen, mask)
+        pictures = (centre(crops[rows]) - self.picture_mean) / self.picture_scale
+        return self._told(self.seen_conformer(self.from_eyes(self.eyes(pictures, mask[rows])), mask[rows]), rows, mask)
+
+    def _listen(self, sound: Tensor | None, mask: Tensor, heard: Tensor | None) -> Tensor:
+        if sound is None:
+            return self._withheld(mask)
+        rows = _rows(heard, mask)
+        sound = sound[rows]
+        if isinstance(self.ears, MelFrontEnd):
+            sound = (sound - self.mel_mean) / self.mel_scale
+        return self._told(self.heard_conformer(self.from_ears(self.ears(sound, mask[rows])), mask[rows]), rows, mask)
+
     def _withheld(self, mask: Tensor) -> Tensor:
         return torch.zeros(*mask.shape, self.config.dim, device=mask.device)
 
-    @staticmethod
-    def _told(stream: Tensor, told: Tensor | None) -> Tensor:
-        return stream if told is None else stream * told.to(stream)[:, None, None]
+    def _told(self, found: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
+        """What was found in some rows, zeros in the others."""
+        return found.new_zeros(*mask.shape, self.config.dim).index_copy(0, rows, found)
 
     def sound_of(self, log_mel: Tensor, waveform: Tensor, num_frames: int) -> Tensor:
         """What the model hears of a clip, as long as the clip's `num_frames` T of video.
@@ -192,6 +205,11 @@ class LipReader(nn.Module):
         wanted = SAMPLES * num_frames
         cut = waveform[:wanted].float()
         return F.pad(F.layer_norm(cut, cut.shape), (0, wanted - len(cut)))
+
+
+def _rows(told: Tensor | None, mask: Tensor) -> Tensor:
+    """Indices of the clips that a stream is told of: what is withheld costs nothing, and has no part in any statistics."""
+    return torch.arange(len(mask), device=mask.device) if told is None else told.to(mask.device).nonzero().squeeze(1)
 
 
 def centre(crops: Tensor) -> Tensor:

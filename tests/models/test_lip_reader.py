@@ -128,7 +128,7 @@ def test_modality_dropout_withholds_as_often_as_it_says() -> None:
 def test_the_published_form_has_the_published_parts() -> None:
     """A ResNet-18 over 64 channels, as torchvision's without its first layer and its last, and its like over sound."""
     with torch.device("meta"):
-        eyes, ears = PictureFrontEnd(64, published=True), WaveformFrontEnd(64)
+        eyes, ears = PictureFrontEnd(64), WaveformFrontEnd(64)
     assert sum(p.numel() for p in eyes.trunk.parameters()) == 11_166_976
     assert eyes.stem.weight.shape == (64, 1, 5, 7, 7)
     assert ears.stem.weight.shape == (64, 1, 80)
