@@ -74,7 +74,7 @@ def values(path: str = "metrics.h5") -> dict[str, float]:
 
 def test_every_figure_equals_the_formula_on_whole_arrays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faces_module, "_BLOCK_SIZE", 5000)  # 8 frames of all vertices at once
-    evaluate(Path("samples.h5"), Path("metrics.h5"), reference_path=Path("dataset.h5"))
+    evaluate([Path("samples.h5")], Path("metrics.h5"), reference_path=Path("dataset.h5"))
     head = build_head(small_head())
     regions = head.record.regions
     per_clip: dict[str, list[float]] = {name: [] for name in values()}
@@ -208,7 +208,9 @@ def test_exact_vertices_of_a_displacement_head_are_the_truth(tmp_path: Path) -> 
             writer.add(replace(clip, vertices=clip.vertices + np.array([0.0, 0.003, 0.004], "f4")))
     samples = sample_from(dataset, tmp_path / "samples.h5", lambda clip: takes_of(clip, noise=0.0))
     for reference, error_mm in ((dataset, 0), (shifted, 5)):
-        found = evaluate(samples, tmp_path / "metrics.h5", reference_path=reference, metrics=["mve", "lve"], force=True)
+        found = evaluate(
+            [samples], tmp_path / "metrics.h5", reference_path=reference, metrics=["mve", "lve"], force=True
+        )
         figures = {row.name: row.value for row in found.rows}
         assert figures["mve"] == pytest.approx(error_mm, abs=1e-3)
         assert figures["lve"] == pytest.approx(error_mm**2, abs=1e-2)
@@ -228,7 +230,10 @@ def test_both_faces_stand_on_the_template_of_the_reference(tmp_path: Path) -> No
         with write_clips(path, f"thunder.{name}", head, provenance, force=True, subjects=templates) as writer:
             writer.add(entry)
     found = evaluate(
-        tmp_path / "samples.h5", tmp_path / "metrics.h5", reference_path=tmp_path / "dataset.h5", metrics=["mve", "fdd"]
+        [tmp_path / "samples.h5"],
+        tmp_path / "metrics.h5",
+        reference_path=tmp_path / "dataset.h5",
+        metrics=["mve", "fdd"],
     )
     assert [row.value for row in found.rows] == pytest.approx([0, 0, 0], abs=1e-4)
 
@@ -237,7 +242,7 @@ def test_unit_less_heads_are_measured_in_their_own_unit(tmp_path: Path) -> None:
     head = replace(small_head(), units="unitless")
     dataset = small_dataset(tmp_path / "dataset.h5", head=head)
     samples = sample_from(dataset, tmp_path / "samples.h5", takes_of)
-    found = evaluate(samples, tmp_path / "metrics.h5", reference_path=dataset)
+    found = evaluate([samples], tmp_path / "metrics.h5", reference_path=dataset)
     units = {row.name: row.unit for row in found.rows}
     assert (units["mve"], units["lve"], units["jitter"], units["l-pcc"]) == ("unit", "unit²", "unit/s³", "1")
 
@@ -312,6 +317,7 @@ def test_every_formula_is_documented_with_what_is_done_over_clips() -> None:
     for metric in CATALOGUE:
         text = " ".join((metric.formula.__doc__ or "").split())
         assert ("frames pooled" in text) == (metric.weight == "frame"), metric.name
+        assert ("weighted by visemes" in text) == (metric.weight == "viseme"), metric.name
         assert ("weighted by closures" in text) == (metric.weight == "closure"), metric.name
         assert ("weighted by characters" in text) == (metric.weight == "character"), metric.name
         assert "lips" in text.lower() or metric.region != "lips"
@@ -406,8 +412,8 @@ def _fps(fps: float) -> Callable[[Clip], Clip]:
     ("arguments", "change", "message"),
     [
         (["--metrics", "lvee"], takes_of, "metric 'lvee' is not known; wanted some of lve, lve-l2, mve"),
-        (["--metrics", "lve,cer"], takes_of, "metric cer: needs the lip reader, which is not in this version"),
-        (["--metrics", "ver"], takes_of, "metric ver: needs the lip reader, which is not in this version"),
+        (["--metrics", "lve,cer"], takes_of, "metric cer: needs a lip reader; give --lipreader"),
+        (["--metrics", "ver"], takes_of, "metric ver: needs a lip reader; give --lipreader"),
         (["--metrics", "m2s"], takes_of, "metric m2s: needs a mesh-to-speech model; give --m2s"),
         (
             ["--reference", "dataset.h5"],
@@ -471,4 +477,4 @@ def test_a_head_without_the_region_says_which_it_has(folder: Path) -> None:
     bare = replace(head, regions={name: indices for name, indices in head.regions.items() if name != "upper_face"})
     sample_from(Path("dataset.h5"), Path("samples.h5"), takes_of, head=bare)
     with pytest.raises(ThunderError, match="no region 'upper_face'; it has lips, mouth"):
-        evaluate(Path("samples.h5"), Path("metrics.h5"), metrics=["s-div-upper"])
+        evaluate([Path("samples.h5")], Path("metrics.h5"), metrics=["s-div-upper"])

@@ -4,28 +4,28 @@ A metric is one entry of `CATALOGUE`. Its formula is stated in full in the docst
 """
 
 import hashlib
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.metrics import diversity, geometry, lip_sync, readability, speech_recovery
+from stages.metrics import diversity, geometry, lip_readability, lip_sync, readability, speech_recovery
 from stages.metrics.faces import ALL_VERTICES, ClipFaces, Face, Region
 from stages.runtime.errors import ThunderError
 
-Need = Literal["reference", "takes", "closures", "m2s", "recogniser"]
-Weight = Literal["clip", "frame", "character", "closure"]
-
-# Metrics that a later version computes, and what they wait for.
-_NOT_YET = dict.fromkeys(("cer", "ver"), "needs the lip reader, which is not in this version")
+Need = Literal["reference", "takes", "closures", "m2s", "recogniser", "lipreader"]
+Weight = Literal["clip", "frame", "character", "closure", "viseme"]
 
 # Dimension -> unit and factor for a head in metres, and unit for a head without a unit.
 _UNITS = {
     "length": ("mm", 1e3, "unit"),
     "area": ("mm²", 1e6, "unit²"),
+    "square": ("m²", 1.0, "unit²"),
     "jerk": ("m/s³", 1.0, "unit/s³"),
     "ratio": ("1", 1.0, "1"),
     "mel": ("sd", 1.0, "sd"),
@@ -40,11 +40,12 @@ class Metric:
         name: on the command line and in `metrics.h5`; `lve` asks for `lve` and for every `lve-...`.
         formula: the function whose docstring states it.
         region: the vertices it looks at; empty where it looks at none.
-        dimension: `length`, `area`, `jerk`, `ratio`, or `mel` (standard deviations of a normalised log-mel).
+        dimension: `length`, `area`, `square` (an area in head units squared), `jerk`, `ratio`, or `mel` (standard deviations of
+            a normalised log-mel).
         per_take: a clip's values in head units: (N,) one a take, or () where takes are taken together.
         needs: without these the metric cannot be computed.
-        weight: what counts the same in the mean over clips: every clip, every frame, every character of the transcript, or
-            every phone that closes the lips.
+        weight: what counts the same in the mean over clips: every clip, every frame, every character or viseme of the
+            transcript, or every phone that closes the lips.
     """
 
     name: str
@@ -54,6 +55,11 @@ class Metric:
     per_take: Callable[[ClipFaces], Tensor]
     needs: frozenset[Need] = frozenset({"reference"})
     weight: Weight = "clip"
+
+    @property
+    def definition(self) -> str:
+        """The formula in words: what the docstring of its function says."""
+        return inspect.getdoc(self.formula) or ""
 
     @property
     def formula_id(self) -> str:
@@ -173,9 +179,31 @@ def _m2s_cer_speech(clip: ClipFaces) -> Tensor:
     return clip.speech_read
 
 
+def _cer(clip: ClipFaces) -> Tensor:
+    return torch.tensor(lip_readability.lip_character_error_rate(clip.transcript, clip.takes_lip_read))
+
+
+def _cer_truth(clip: ClipFaces) -> Tensor:
+    return torch.tensor(lip_readability.lip_character_error_rate(clip.transcript, clip.truth_lip_read))
+
+
+def _ver(clip: ClipFaces) -> Tensor:
+    return _viseme_error_rate(clip, clip.takes_lip_read)
+
+
+def _ver_truth(clip: ClipFaces) -> Tensor:
+    return _viseme_error_rate(clip, clip.truth_lip_read)
+
+
+def _viseme_error_rate(clip: ClipFaces, read: list[str]) -> Tensor:
+    return torch.tensor(lip_readability.viseme_error_rate(clip.visemes, clip.lips.visemes(read, clip.language)))
+
+
 _NEEDS_M2S: frozenset[Need] = frozenset({"m2s"})
 _NEEDS_M2S_AND_TRUTH: frozenset[Need] = frozenset({"m2s", "reference"})
 _NEEDS_READER: frozenset[Need] = frozenset({"m2s", "recogniser"})
+_NEEDS_LIPS: frozenset[Need] = frozenset({"lipreader"})
+_NEEDS_LIPS_AND_TRUTH: frozenset[Need] = frozenset({"lipreader", "reference"})
 
 CATALOGUE: tuple[Metric, ...] = (
     Metric("lve", geometry.lip_vertex_error, "lips", "area", _lve, weight="frame"),
@@ -203,6 +231,19 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("s-div-lips", diversity.sample_diversity, "lips", "length", _s_div_lips, frozenset({"takes"})),
     Metric("jitter", geometry.jitter, ALL_VERTICES, "jerk", _jitter, frozenset()),
     Metric("jitter-truth", geometry.jitter, ALL_VERTICES, "jerk", _jitter_truth),
+    # What is read in true lips is the least that sampled ones can hope for.
+    Metric("cer", lip_readability.lip_character_error_rate, "", "ratio", _cer, _NEEDS_LIPS, "character"),
+    Metric(
+        "cer-truth",
+        lip_readability.lip_character_error_rate,
+        "",
+        "ratio",
+        _cer_truth,
+        _NEEDS_LIPS_AND_TRUTH,
+        "character",
+    ),
+    Metric("ver", lip_readability.viseme_error_rate, "", "ratio", _ver, _NEEDS_LIPS, "viseme"),
+    Metric("ver-truth", lip_readability.viseme_error_rate, "", "ratio", _ver_truth, _NEEDS_LIPS_AND_TRUTH, "viseme"),
     Metric("m2s-mel", speech_recovery.mel_recovery_error, "", "mel", _m2s_mel, _NEEDS_M2S),
     Metric("m2s-units", speech_recovery.unit_recovery_accuracy, "", "ratio", _m2s_units, _NEEDS_M2S),
     Metric("m2s-mel-truth", speech_recovery.mel_recovery_error, "", "mel", _m2s_mel_truth, _NEEDS_M2S_AND_TRUTH),
@@ -227,17 +268,15 @@ CATALOGUE: tuple[Metric, ...] = (
 )
 
 
-def find_metrics(name: str) -> list[Metric]:
+def find_metrics(name: str, catalogue: Sequence[Metric] = CATALOGUE) -> list[Metric]:
     """The metrics that a name asks for, in the order of the catalogue: `fdd` asks for `fdd` and `fdd-abs`.
 
     Raises:
-        ThunderError: a name that is not known, or of a metric that this version does not compute yet.
+        ThunderError: a name that the catalogue does not know.
     """
-    if name in _NOT_YET:
-        raise ThunderError(f"metric {name}: {_NOT_YET[name]}; leave it out of --metrics")
-    found = [metric for metric in CATALOGUE if metric.name == name or metric.name.startswith(f"{name}-")]
+    found = [metric for metric in catalogue if metric.name == name or metric.name.startswith(f"{name}-")]
     if not found:
-        known = ", ".join(metric.name for metric in CATALOGUE)
+        known = ", ".join(metric.name for metric in catalogue)
         raise ThunderError(f"metric {name!r} is not known; wanted some of {known}")
     return found
 

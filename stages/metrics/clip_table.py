@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from stages.artifacts.head_record import HeadRecord
 from stages.artifacts.metrics_file import MetricRow
-from stages.metrics.catalogue import Metric, region_hash
+from stages.metrics.catalogue import Metric, Weight, region_hash
 from stages.metrics.clip_reader import ClipReader
 from stages.metrics.faces import ALL_VERTICES
 from stages.metrics.readability import num_characters
-from stages.metrics.statistics import bootstrap_interval, weighted_mean
+from stages.metrics.statistics import bootstrap_interval, paired_difference, weighted_mean
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress
 
@@ -23,19 +23,12 @@ class ClipTable:
     """Values of every metric on every clip that it was computed on, and what the clips weigh where they do not count alike."""
 
     values: dict[str, dict[str, float]]
-    num_frames: dict[str, int]
-    num_characters: dict[str, int]
-    num_closures: dict[str, int]
+    counts: dict[Weight, dict[str, int]]
     num_takes: tuple[int, int]
 
     def weights(self, metric: Metric, clip_ids: Collection[str]) -> np.ndarray | None:
         """What the clips weigh in the metric's mean, (clips,); None where all weigh the same."""
-        counts = {
-            "clip": None,
-            "frame": self.num_frames,
-            "character": self.num_characters,
-            "closure": self.num_closures,
-        }[metric.weight]
+        counts = self.counts.get(metric.weight)
         return None if counts is None else np.array([counts[clip_id] for clip_id in clip_ids], float)
 
     def impossible(self, metrics: Sequence[Metric]) -> dict[str, str]:
@@ -43,7 +36,7 @@ class ClipTable:
         reasons = {}
         if self.num_takes[1] == 1:
             reasons["takes"] = "needs at least two takes of a clip, found one"
-        if not any(self.num_closures.values()):
+        if not any(self.counts["closure"].values()):
             reasons["closures"] = (
                 "needs the times of phones, among them P, B or M; they come with the clips of a dataset"
             )
@@ -53,23 +46,23 @@ class ClipTable:
 def measure(metrics: list[Metric], reader: ClipReader, progress: Progress) -> ClipTable:
     """Computes metrics on every clip that has what they need."""
     values: dict[str, dict[str, float]] = {metric.name: {} for metric in metrics}
-    num_frames: dict[str, int] = {}
-    characters: dict[str, int] = {}
-    closures: dict[str, int] = {}
+    counts: dict[Weight, dict[str, int]] = {"frame": {}, "character": {}, "closure": {}, "viseme": {}}
     takes: list[int] = []
     ids = list(reader.samples)
+    spelt = any(metric.weight == "viseme" for metric in metrics)
     with progress("evaluating", total=len(ids)) as advance, torch.inference_mode():
         for clip_id in ids:
             clip = reader.read(clip_id)
-            num_frames[clip_id] = clip.takes.num_frames
-            characters[clip_id] = num_characters(clip.transcript)
-            closures[clip_id] = len(clip.closures)
+            counts["frame"][clip_id] = clip.takes.num_frames
+            counts["character"][clip_id] = num_characters(clip.transcript)
+            counts["closure"][clip_id] = len(clip.closures)
+            counts["viseme"][clip_id] = len(clip.visemes) if spelt else 0
             takes.append(clip.num_takes)
             for metric in metrics:
                 if clip.has(metric.needs):
                     values[metric.name][clip_id] = metric.value(clip, reader.record.units)
             advance(1)
-    return ClipTable(values, num_frames, characters, closures, (min(takes), max(takes)))
+    return ClipTable(values, counts, (min(takes), max(takes)))
 
 
 def summarise(metric: Metric, table: ClipTable, record: HeadRecord, seed: int) -> tuple[MetricRow, list[str]]:
@@ -100,3 +93,24 @@ def summarise(metric: Metric, table: ClipTable, record: HeadRecord, seed: int) -
         per_clip=values,
         weights=weights,
     ), bad
+
+
+def difference_of(ours: MetricRow, theirs: MetricRow, seed: int) -> MetricRow | None:
+    """`ours − theirs` of one metric, paired clip by clip, as a row; None where no clip is in both.
+
+    A clip weighs what it weighs in `theirs`.
+    """
+    values, others = (dict(zip(row.clip_ids, row.per_clip.tolist(), strict=True)) for row in (ours, theirs))
+    weights = None if theirs.weights is None else dict(zip(theirs.clip_ids, theirs.weights.tolist(), strict=True))
+    paired = paired_difference(values, others, weights, seed=seed)
+    if paired is None:
+        return None
+    return replace(
+        ours,
+        value=paired.mean,
+        low=paired.low,
+        high=paired.high,
+        clip_ids=paired.keys,
+        per_clip=paired.values,
+        weights=paired.weights,
+    )

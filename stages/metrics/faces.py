@@ -12,12 +12,14 @@ from torch import Tensor
 
 from stages.audio.log_mel import speech_log_mel
 from stages.heads.head import Head
+from stages.metrics.lip_readability import LipJudge
 from stages.metrics.readability import read_and_compare
 from stages.metrics.speech_recovery import Heard, hear
 from stages.models.mesh_to_speech import MeshToSpeech
 from stages.models.recogniser import Recogniser
 from stages.models.reconstruction import reconstruct_mel, to_sound
 from stages.models.vocoder import Vocoder
+from stages.runtime.errors import ThunderError
 
 # Numbers in one block of vertices (takes x frames x vertices x 3): 16 MiB of float32, a few times that while computing.
 _BLOCK_SIZE = 1 << 22
@@ -67,6 +69,8 @@ class ClipFaces:
         judge: the frozen mesh-to-speech model that listens to the faces, where there is one.
         reader: the frozen recogniser that reads what the judge hears, where there is one.
         vocoder: makes sound of what the judge hears for the reader; without, it reads the judge's spectrogram.
+        language: that it is said in.
+        lip_judge: reads the lips of the faces, where it can read this clip.
     """
 
     id: str
@@ -80,6 +84,8 @@ class ClipFaces:
     judge: MeshToSpeech | None = None
     reader: Recogniser | None = None
     vocoder: Vocoder | None = None
+    language: str = "unknown"
+    lip_judge: LipJudge | None = None
 
     @property
     def num_takes(self) -> int:
@@ -94,15 +100,21 @@ class ClipFaces:
         return self.truth
 
     def has(self, needs: Collection[str]) -> bool:
-        """Whether this clip has what a metric needs and some clips lack: a truth, phones that close the lips."""
-        return ("reference" not in needs or self.truth is not None) and ("closures" not in needs or bool(self.closures))
+        """Whether this clip has what a metric needs and some clips lack: a truth, phones that close the lips, a text that the
+        lip reader can write."""
+        has = {"reference": self.truth, "closures": self.closures, "lipreader": self.lip_judge}
+        return all(has[need] for need in needs if need in has)
 
-    def compare(self, region: Region, formula: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+    def compare(
+        self, region: Region, formula: Callable[[Tensor, Tensor, Tensor], Tensor], *, pose: bool = False
+    ) -> Tensor:
         """(N,): `formula(take (T, M, 3), truth (T, M, 3), template (M, 3))` over a whole region, one take at a time."""
         indices = self.regions[region]
-        truth, template = self.true_face.vertices(indices), self.takes.template[indices]
-        takes = (Face(self.takes.head, motion, self.takes.template) for motion in self.takes.motion)
-        return torch.stack([formula(take.vertices(indices), truth, template) for take in takes])
+        truth, template = self.true_face.vertices(indices, pose=pose), self.takes.template[indices]
+        return torch.stack([formula(take.vertices(indices, pose=pose), truth, template) for take in self._each_take()])
+
+    def _each_take(self) -> list[Face]:
+        return [Face(self.takes.head, motion, self.takes.template) for motion in self.takes.motion]
 
     def gap(self, face: Face) -> Tensor:
         """Distance (..., T) of the mid-points of the inner lips, head units."""
@@ -155,6 +167,42 @@ class ClipFaces:
     def truth_read(self) -> Tensor:
         """Character error rate of what the judge hears in the truth, ()."""
         return self._read(self.true_face.head, self.true_face.motion[None])
+
+    @cached_property
+    def takes_lip_read(self) -> list[str]:
+        """What is read in the lips of each take, N texts.
+
+        Raises:
+            ThunderError: a frame of one shows no mouth.
+        """
+        return [self._read_lips(take, f"take {k}") for k, take in enumerate(self._each_take())]
+
+    @cached_property
+    def truth_lip_read(self) -> list[str]:
+        """What is read in the lips of the truth, one text.
+
+        Raises:
+            ThunderError: a frame of it shows no mouth.
+        """
+        return [self._read_lips(self.true_face, "the true motion")]
+
+    def _read_lips(self, face: Face, whose: str) -> str:
+        try:
+            return self.lips.read(face, self.fps)
+        except ThunderError as error:
+            raise ThunderError(f"clip {self.id}: {whose}: {error}") from error
+
+    @property
+    def lips(self) -> LipJudge:
+        """The lip reader, for metrics that need it and are asked only where it can read the clip."""
+        if self.lip_judge is None:
+            raise ValueError(f"clip {self.id} has nobody to read its lips")
+        return self.lip_judge
+
+    @cached_property
+    def visemes(self) -> list[str]:
+        """Those of the transcript; none where nobody reads lips."""
+        return [] if self.lip_judge is None else self.lip_judge.visemes([self.transcript], self.language)[0]
 
     @cached_property
     def speech_read(self) -> Tensor:

@@ -1,9 +1,10 @@
 """A figure over clips and seeds and how far it can be trusted: weighted means, bootstrap intervals, deviations."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 # Resampled clip indices held at once; bounds the memory of the bootstrap at a few tens of megabytes.
 _BLOCK_SIZE = 1 << 21
@@ -61,6 +62,45 @@ def bootstrap_interval(
     tail = 50 * (1 - confidence)
     low, high = np.percentile(np.concatenate(means), (tail, 100 - tail))
     return float(low), float(high)
+
+
+class Paired(NamedTuple):
+    """Differences of two figures on the clips that both were measured on.
+
+    Attributes:
+        keys: the clips.
+        values: (C,) differences, one a clip.
+        weights: (C,) what they count; None where all count the same.
+        mean, low, high: of the differences, with a 95 % bootstrap interval.
+    """
+
+    keys: tuple[str, ...]
+    values: NDArray[np.float64]
+    weights: NDArray[np.float64] | None
+    mean: float
+    low: float
+    high: float
+
+
+def paired_difference(
+    ours: Mapping[str, float], theirs: Mapping[str, float], weights: Mapping[str, float] | None = None, *, seed: int = 0
+) -> Paired | None:
+    """`ours − theirs`, clip by clip: what makes some clips hard for both is gone from the interval.
+
+    Args:
+        ours, theirs: clip -> value.
+        weights: clip -> what it counts; all equal where None.
+
+    Returns:
+        None where they have no clip in common.
+    """
+    keys = tuple(key for key in ours if key in theirs)
+    if not keys:
+        return None
+    values = np.array([ours[key] - theirs[key] for key in keys])
+    counted = None if weights is None else np.array([weights[key] for key in keys], np.float64)
+    low, high = bootstrap_interval(values, counted, seed=seed)
+    return Paired(keys, values, counted, weighted_mean(values, counted), low, high)
 
 
 class Summary(NamedTuple):

@@ -79,7 +79,7 @@ _SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), 
 
 def version() -> str:
     """Version of the library, without its path."""
-    with _fresh_library() as (library, _, _):
+    with fresh_library() as (library, _, _):
         library.espeak_Info.restype = ctypes.c_char_p
         return bytes(library.espeak_Info(None)).decode("utf-8", "ignore")
 
@@ -125,7 +125,7 @@ def speak(text: str, voice: str, *, words_per_minute: int, pitch: int, pitch_ran
 
     callback = _SynthCallback(collect)
     encoded = text.encode()
-    with _fresh_library() as (library, sample_rate_hz, folder):
+    with fresh_library() as (library, sample_rate_hz, folder):
         library.espeak_SetSynthCallback(callback)
         voice_path = folder / "voice"
         voice_path.write_text(voice, encoding="utf-8")
@@ -185,7 +185,7 @@ def _closure_before(
 
 
 @contextmanager
-def _fresh_library() -> Iterator[tuple[ctypes.CDLL, int, Path]]:
+def fresh_library() -> Iterator[tuple[ctypes.CDLL, int, Path]]:
     """A copy of the library that has never spoken, its sample rate, and a folder for its voice."""
     import espeakng_loader
 
