@@ -97,6 +97,10 @@ class ClipSummary:
     duration_s: float
     transcript: str
     num_takes: int
+    emotion: str
+    language: str
+    num_phones: int
+    has_vertices: bool
 
 
 @dataclass
