@@ -338,16 +338,20 @@ def _read_speeches(
                     else:
                         yield replace(clip, motion=nothing)
                     advance()
-    for path in files:
-        try:
-            waveform = load_waveform(path)
-            _check_audible(waveform, str(path))
-        except ThunderError as error:
-            reason = str(error).removeprefix(f"{path}: ")
-            summary.failures.append(Failure(str(path), reason))
-            continue
-        clip_id = _unused_id(path.stem, taken)
-        yield Clip(clip_id, SAMPLE_RATE_HZ, to_int16(waveform), nothing, transcript=_transcript_beside(path))
+    if not files:
+        return
+    with progress("sounds", total=len(files)) as advance:
+        for path in files:
+            try:
+                waveform = load_waveform(path)
+                _check_audible(waveform, str(path))
+            except ThunderError as error:
+                reason = str(error).removeprefix(f"{path}: ")
+                summary.failures.append(Failure(str(path), reason))
+            else:
+                clip_id = _unused_id(path.stem, taken)
+                yield Clip(clip_id, SAMPLE_RATE_HZ, to_int16(waveform), nothing, transcript=_transcript_beside(path))
+            advance()
 
 
 def _some_of(ids: list[str], number: int | None) -> list[str]:

@@ -139,7 +139,7 @@ def test_reranking_keeps_the_takes_that_speak_best_with_their_seeds() -> None:
 
 def test_what_reranking_wants() -> None:
     refused("speech.wav", "--rerank", "lve", says="--rerank wanted 'm2s', found 'lve'")
-    refused("speech.wav", "--rerank", "m2s", "--draws", "1", says="greater than or equal to 2, found 1")
+    refused("speech.wav", "--rerank", "m2s", "--draws", "1", says="--draws wanted at least 2, found 1")
     refused("speech.wav", "--rerank", "m2s", "--n", "5000", says="--n 5000 times --draws 3 wanted at most 10000 takes")
     assert run("speech.wav", "--draws", "2")[0] == 2
 

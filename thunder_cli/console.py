@@ -5,7 +5,6 @@ import math
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -22,20 +21,26 @@ from stages.runtime.progress import Advance, Progress, silent
 from thunder_cli.usage import UsageError, explain_usage
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
-
     from stages.artifacts.results_file import Results
+    from thunder_cli.display import Display
+
+
+class _Lasting(Console):
+    """Prints what stays, so not into what shows that the command works."""
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        close_display()
+        super().print(*args, **kwargs)
+
 
 # Paths and transcripts may hold `:name:`, which rich would turn into an emoji.
 stderr = Console(stderr=True, highlight=False, emoji=False)
-stdout = Console(highlight=False, emoji=False)
+stdout = _Lasting(highlight=False, emoji=False)
 
-# A bar that vanishes at once is noise; one that comes late is a worry.
-_SECONDS_BEFORE_A_BAR = 1.0
 _WIDTH_OF_A_PIPE = 10_000
 
-# The display of progress that is open now, if one is: a terminal has room for one.
-_displays: list["RichProgress"] = []
+# What shows that the command works, if anything does: a terminal has room for one.
+_displays: list["Display"] = []
 
 
 class ThunderGroup(TyperGroup):
@@ -64,6 +69,8 @@ class ThunderGroup(TyperGroup):
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # `nohup` ignores SIGHUP
                 signal.signal(number, _interrupt)
+        # Until the command says how it goes on: to load torch alone may take seconds.
+        progress(quiet=not {"-q", "--quiet"}.isdisjoint(sys.argv))
         try:
             return super().invoke(ctx)
         except UsageError as error:
@@ -89,6 +96,8 @@ class ThunderGroup(TyperGroup):
         except KeyboardInterrupt:
             print_error("interrupted")
             raise typer.Exit(130) from None
+        finally:
+            close_display()
 
 
 def _refuse(error: Exception) -> NoReturn:
@@ -114,12 +123,14 @@ def _interrupt(signum: int, frame: Any) -> None:
 
 def print_error(message: str) -> None:
     """Prints one line on stderr, whatever line breaks the message holds."""
+    close_display()
     stderr.print(f"[bold red]error:[/] {_escape(' '.join(message.split()))}", soft_wrap=True)
 
 
 def say(message: str, *, quiet: bool = False) -> None:
     """Prints a remark on stderr."""
     if not quiet:
+        close_display()
         stderr.print(_escape(message), soft_wrap=True)
 
 
@@ -166,6 +177,7 @@ def print_results(results: "Results", written: Sequence[Path]) -> None:
 
 def print_json(value: Any) -> None:
     """Prints JSON on stdout; numbers that JSON cannot hold become null."""
+    close_display()
     sys.stdout.write(json.dumps(_plain(value), indent=2, allow_nan=False) + "\n")
 
 
@@ -215,59 +227,38 @@ def report_failures(failures: Sequence[Failure], total: int, what: str) -> None:
 
 
 def progress(*, quiet: bool = False) -> Progress:
-    """The progress that a stage should report to: a bar on a terminal, nothing in a pipe or with --quiet."""
-    return silent if quiet or not stderr.is_terminal else _bar
+    """The progress that a stage should report to: bars on a terminal, nothing in a pipe, in CI or with --quiet."""
+    if quiet or not _is_watched():
+        close_display()
+        return silent
+    _open_display()
+    return _bar
+
+
+def _is_watched() -> bool:
+    """Whether somebody sits before stderr: no pipe, no log of a CI, no terminal that cannot take back what it has shown."""
+    return stderr.is_terminal and stderr.file.isatty() and not stderr.is_dumb_terminal and not os.environ.get("CI")
+
+
+def _open_display() -> "Display":
+    if not _displays:
+        from thunder_cli.display import Display
+
+        _displays.append(Display(stderr))
+    return _displays[0]
+
+
+def close_display() -> None:
+    """Takes away what shows that the command works; a stage that reports progress brings it back."""
+    while _displays:
+        _displays.pop().close()
 
 
 @contextmanager
 def _bar(title: str, total: float | None = None) -> Iterator[Advance]:
-    """One task; a task within a task is a line below it on the same display."""
-    if _displays:
-        with _task(_displays[-1], title, total) as advance:
-            yield advance
-        return
-
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichProgress
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[values]}", markup=False),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    display = RichProgress(*columns, console=stderr, transient=True)
-    # By a timer, not at the first advance: that may be long in coming.
-    timer = threading.Timer(_SECONDS_BEFORE_A_BAR, display.start)
-    timer.daemon = True
-    timer.start()
-    _displays.append(display)
-    try:
-        with _task(display, title, total) as advance:
-            yield advance
-    finally:
-        _displays.remove(display)
-        timer.cancel()
-        timer.join()
-        display.stop()
-
-
-@contextmanager
-def _task(display: "RichProgress", title: str, total: float | None) -> Iterator[Advance]:
-    task = display.add_task(title, total=total, values="")
-
-    def advance(amount: float = 1, /, **values: float | str) -> None:
-        shown = "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items())
-        if shown:
-            display.update(task, values=shown)
-        display.advance(task, amount)
-
-    try:
+    display = _open_display()
+    with display.task(title, total) as advance:
         yield advance
-    finally:
-        display.remove_task(task)
 
 
 def _is_number(text: str) -> bool:

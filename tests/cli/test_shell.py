@@ -1,7 +1,9 @@
 """The shell as a user meets it: one line an error, exit codes, pipes and signals."""
 
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,12 +13,13 @@ from pathlib import Path
 
 import h5py
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from stages.doctor import Check
 from stages.runtime.errors import Failure
 from tests.builders import small_dataset
-from thunder_cli import console
+from thunder_cli import console, display
 from thunder_cli.app import app
 
 PROGRAM = [sys.executable, "-c", "from thunder_cli.app import main; main()"]
@@ -196,20 +199,88 @@ def test_a_pipe_gets_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_a_bar_comes_by_the_clock_and_goes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(console, "_SECONDS_BEFORE_A_BAR", 0.05)
-    monkeypatch.setattr(console, "stderr", console.Console(stderr=True, force_terminal=True))
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What a terminal of 100 columns gets."""
+    shown = io.StringIO()
+    monkeypatch.setattr(display, "_SECONDS_BEFORE_IT_SHOWS", 0.05)
+    monkeypatch.setattr(console, "stderr", Console(file=shown, force_terminal=True, width=100))
+    monkeypatch.setattr(console, "_is_watched", lambda: True)
+    return shown
+
+
+def test_a_bar_comes_by_the_clock_and_goes(watched: io.StringIO) -> None:
     assert console.progress(quiet=True) is console.silent
     with console.progress()("[outer]", total=2) as advance:
         with console.progress()("inner", total=4) as inner:
             inner(1, loss=0.123456, stage="b")
             time.sleep(0.4)  # nothing advances, and yet the bar comes
         advance(2)
-    shown = capsys.readouterr().err
+    console.say("a remark")
+    shown = watched.getvalue()
     assert "[outer]" in shown
     assert "inner" in shown
+    assert "1/4" in shown
     assert "loss 0.1235  stage b" in shown
+    # The terminal is given back, its cursor shown, before the remark.
+    assert shown.index("\x1b[?25h") < shown.index("a remark")
     assert console._displays == []
     with console.progress()("quick") as advance:
         advance()
-    assert "quick" not in capsys.readouterr().err
+    console.close_display()
+    assert "quick" not in watched.getvalue()
+
+
+def test_what_takes_long_and_tells_nothing_is_seen_to_work(
+    watched: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(display, "_SECONDS_BEFORE_IT_SAYS_THAT_IT_WORKS", 0.1)
+    monkeypatch.setattr("stages.inspect.describe_artifact", lambda *_, **__: time.sleep(0.6))
+    CliRunner().invoke(app, ["inspect", "a.h5"])
+    assert "working  0:00" in watched.getvalue()
+    assert console._displays == []
+
+
+def test_a_narrow_terminal_has_words_rather_than_a_bar(watched: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "stderr", Console(file=watched, force_terminal=True, width=36))
+    with console.progress()("sampling", total=120) as advance:
+        advance(7, loss=0.123456, a_long_name="and a long value of it")
+        time.sleep(0.3)
+    console.close_display()
+    lines = [line for line in re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]|\r", "\n", watched.getvalue()).splitlines() if line]
+    assert any(line.startswith("sampling 7/120") for line in lines)
+    assert max(map(len, lines)) <= 36
+
+
+def test_nobody_watches_ci_a_dumb_terminal_or_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for name in ("CI", "TERM", "FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+    def watched(file: io.StringIO) -> bool:
+        monkeypatch.setattr(console, "stderr", Console(file=file))
+        return console._is_watched()
+
+    assert watched(Terminal())
+    assert not watched(io.StringIO())
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert not watched(io.StringIO())
+    monkeypatch.setenv("TERM", "dumb")
+    assert not watched(Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("CI", "true")
+    assert not watched(Terminal())
+
+
+@pytest.mark.parametrize(
+    ("per_s", "said"), [(None, ""), (123.4, "123/s"), (2.5, "2.5/s"), (0.125, "8.0 s each"), (0.01, "1:40 each")]
+)
+def test_rates(per_s: float | None, said: str) -> None:
+    assert display.pace(per_s) == said
+
+
+def test_times() -> None:
+    assert [display.clock(s) for s in (7, 59.6, 3723)] == ["0:07", "1:00", "1:02:03"]

@@ -206,6 +206,7 @@ def _stream(
     if sys.stdin.isatty():
         raise typer.BadParameter("standard input is a terminal; pipe 16-bit little-endian mono PCM into it")
 
+    console.close_display()  # rows on a terminal are not mixed with it
     from stages.sample import find_model
     from stages.sample_stream import StreamConfig, sample_stream
 
