@@ -66,6 +66,17 @@ class Camera:
         return torch.cat([seen[..., :2] * scale, depth], -1)
 
 
+def portrait_box(template: Tensor, chin: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Least and greatest corner (3,) of what a portrait shows of a head; see `portrait_camera`."""
+    low, high = template.amin(0), template.amax(0)
+    if chin is not None:
+        low[1] = torch.maximum(low[1], chin[1] - (high[1] - chin[1]) / 6)
+        # Shoulders or a wide neck do not make a face smaller.
+        shown = template[template[:, 1] >= low[1]]
+        low[0], high[0] = shown[:, 0].amin(), shown[:, 0].amax()
+    return low, high
+
+
 def portrait_camera(template: Tensor, aspect: float = 1.0, *, chin: Tensor | None = None, yaw: float = 0.0) -> Camera:
     """Frames a face from the front, as large as it fits with some room to move.
 
@@ -75,12 +86,7 @@ def portrait_camera(template: Tensor, aspect: float = 1.0, *, chin: Tensor | Non
         chin: (3,) where given, what lies further below it than a sixth of the face's height may leave the picture.
         yaw: radians by which the camera walks round the head; positive shows the subject's left side.
     """
-    low, high = template.amin(0), template.amax(0)
-    if chin is not None:
-        low[1] = torch.maximum(low[1], chin[1] - (high[1] - chin[1]) / 6)
-        # Shoulders or a wide neck do not make a face smaller.
-        shown = template[template[:, 1] >= low[1]]
-        low[0], high[0] = shown[:, 0].amin(), shown[:, 0].amax()
+    low, high = portrait_box(template, chin)
     centre = (low + high) / 2
     size = high - low
     # What is nearer than the centre looks larger: fit the box where its front half ends.
