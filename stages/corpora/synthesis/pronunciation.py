@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 from stages.corpora.synthesis.espeak import fresh_library
 from stages.corpora.synthesis.phones import SILENCE, arpabet
-from stages.runtime.errors import ThunderError
+from stages.corpora.synthesis.voices import LANGUAGES
 
 # Names and values from the library's public header, speak_lib.h: IPA, and what stands between two phones.
 _CHARS_UTF8, _PHONEMES_IPA = 1, 0x02
 _BETWEEN = "_"
-# Of the languages that a clip names without saying which of theirs.
-_VOICES = {"en": "en-us", "zh": "cmn", "unknown": "en-us"}
+# Files of the accents that this toolkit knows by name; of a language that is not among the library's, this one is taken.
+_FILES = {accent: path for accents in LANGUAGES.values() for accent, (path, _) in accents.items()}
+_ELSE = "en-us"
 
 
 def pronounce(texts: Sequence[str], language: str = "en") -> list[tuple[str, ...]]:
@@ -19,22 +20,18 @@ def pronounce(texts: Sequence[str], language: str = "en") -> list[tuple[str, ...
 
     Args:
         texts: any spelling; an empty one has no phones.
-        language: as clips name it: `en`, `de`, `en-gb`, ...; `unknown` is read as American English.
+        language: as clips name it: `en`, `de`, `en-gb`, ... What the library does not know is read as American English: both of
+            two texts by the same rules, so that equal texts sound equal.
 
     Returns:
         ARPAbet labels of each text, vowels with their stress; pauses and the ends of words left out.
-
-    Raises:
-        ThunderError: the library does not know the language.
     """
-    voice = _VOICES.get(language, language)
+    family = language.split("-", maxsplit=1)[0]
     with fresh_library() as (library, _, _):
-        if library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise ThunderError(
-                f"eSpeak NG does not speak {language!r}, so that the visemes of such a text are not known"
-            )
+        names = [_FILES.get(language, language), family, _ELSE] if family != "en" else [_FILES.get(language, _ELSE)]
+        next(name for name in names if library.espeak_SetVoiceByName(name.encode()) == 0)
         library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-        return [_labels(_phones(library, text), language.split("-", maxsplit=1)[0]) for text in texts]
+        return [_labels(_phones(library, text), family) for text in texts]
 
 
 def _phones(library: ctypes.CDLL, text: str) -> list[str]:
