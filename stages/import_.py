@@ -1,16 +1,23 @@
 """Imports published checkpoints: the user's files in, an artifact of this toolkit out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import open_clips
 from stages.artifacts.files import check_output
-from stages.audio.pretrained import load_pretrained, num_layers_of
+from stages.artifacts.head_record import HeadRecord
+from stages.audio.pretrained import PretrainedSpeech, load_pretrained, num_layers_of
 from stages.corpora.biwi import TRAIN_SUBJECTS as BIWI_SUBJECTS
 from stages.corpora.vocaset import TRAIN_SUBJECTS as VOCASET_SUBJECTS
+from stages.models.animator import Animator
 from stages.models.animators import checkpoint_of
-from stages.models.faceformer_import import convert_faceformer, read_published_weights
+from stages.models.codetalker_import import convert_codetalker, with_autoencoder
+from stages.models.faceformer_import import convert_faceformer
+from stages.models.published_weights import read_published_weights
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance, hash_inputs
 
@@ -42,16 +49,59 @@ def import_faceformer(
     """
     check_output(output, force=force, inputs=[weights, dataset])
     published = read_published_weights(weights)
+    return _import(convert_faceformer, published, weights, output, dataset, speech_encoder, hash_inputs(), force)
+
+
+def import_codetalker(
+    weights: Path,
+    output: Path,
+    *,
+    dataset: Path,
+    speech_encoder: Path,
+    autoencoder: Path | None = None,
+    force: bool = False,
+) -> ImportSummary:
+    """Turns a published CodeTalker checkpoint into a `thunder.animator`.
+
+    Args:
+        weights: `vocaset_stage2.pth.tar`, `biwi_stage2.pth.tar`, or one that the released code trained on these corpora.
+        autoencoder: the first stage's file, where `weights` does not hold it too.
+        dataset, speech_encoder: as of `import_faceformer`.
+
+    Raises:
+        ThunderError: files that do not fit each other; an output that exists.
+    """
+    check_output(output, force=force, inputs=[weights, dataset, autoencoder])
+    first = None if autoencoder is None else read_published_weights(autoencoder)
+    published = with_autoencoder(read_published_weights(weights), first, weights)
+    hashes = hash_inputs(autoencoder=autoencoder)
+    return _import(convert_codetalker, published, weights, output, dataset, speech_encoder, hashes, force)
+
+
+def _import(
+    convert: Callable[
+        [dict[str, Tensor], HeadRecord, PretrainedSpeech, dict[str, tuple[str, ...]], Path],
+        tuple[Animator, HeadRecord],
+    ],
+    published: dict[str, Tensor],
+    weights: Path,
+    output: Path,
+    dataset: Path,
+    speech_encoder: Path,
+    hashes: dict[str, str],
+    force: bool,
+) -> ImportSummary:
+    """Converts named tensors read from `weights`, and writes what becomes of them."""
     with open_clips(dataset, "thunder.dataset") as file:
         surface = file.head
     network = load_pretrained(
         speech_encoder, layer=num_layers_of(speech_encoder, option="--speech-encoder"), option="--speech-encoder"
     )
     if network.kind != "wav2vec2":
-        raise ThunderError(f"{speech_encoder}: FaceFormer hears by wav2vec 2.0, found {network.kind}")
+        raise ThunderError(f"{speech_encoder}: the published animators hear by wav2vec 2.0, found {network.kind}")
     subjects = {"vocaset": VOCASET_SUBJECTS, "biwi": BIWI_SUBJECTS}
-    model, head = convert_faceformer(published, surface, network, subjects, weights)
-    hashes = hash_inputs(weights=weights, dataset=dataset) | {"speech_encoder": network.identity}
+    model, head = convert(published, surface, network, subjects, weights)
+    hashes |= hash_inputs(weights=weights, dataset=dataset) | {"speech_encoder": network.identity}
     checkpoint = checkpoint_of(model, dict(model.named_parameters()), head, {})
     write_checkpoint(output, "thunder.animator", checkpoint, Provenance(0, {}, hashes), force=force)
     config = model.config

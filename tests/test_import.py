@@ -126,7 +126,7 @@ def test_what_does_not_fit_is_named() -> None:
     write_pretrained_folder(Path("deeper"), "wav2vec2")
     refused(*IMPORT[:3], "--speech-encoder", "deeper", says="lacks audio_encoder.encoder.layers.2.")
     write_pretrained_folder(Path("hubert"), "hubert")
-    refused(*IMPORT[:3], "--speech-encoder", "hubert", says="hears by wav2vec 2.0, found hubert")
+    refused(*IMPORT[:3], "--speech-encoder", "hubert", says="hear by wav2vec 2.0, found hubert")
     assert not Path("animator.h5").exists()
 
 

@@ -25,13 +25,8 @@ class NaiveFaceFormer(nn.Module):
         self.transformer_decoder = nn.TransformerDecoder(layer, 1)
         self.vertice_map_r = nn.Linear(dim, 3 * num_vertices)
         self.obj_vector = nn.Linear(num_subjects, dim, bias=False)
-        self.PPE = nn.Module()
-        table = torch.zeros(self.period, dim)
-        for position in range(self.period):
-            for pair in range(dim // 2):
-                angle = position / 10_000 ** (2 * pair / dim)
-                table[position, 2 * pair], table[position, 2 * pair + 1] = math.sin(angle), math.cos(angle)
-        self.PPE.register_buffer("pe", table.repeat(600 // self.period + 1, 1)[None])
+        self.PPE: Any = nn.Module()
+        self.PPE.register_buffer("pe", positions_of(self.period, dim).repeat(600 // self.period + 1, 1)[None])
         with torch.no_grad():
             for parameter in self.parameters():
                 # As after some training: what is tuned differs from the folder's, and no bias is zero.
@@ -39,23 +34,9 @@ class NaiveFaceFormer(nn.Module):
         self.eval()
 
     @torch.no_grad()
-    def hear(self, samples: Tensor) -> Tensor:
-        """Features (n, C) of samples (S,) i16."""
-        waveform = samples.double() / 32768
-        waveform = ((waveform - waveform.mean()) / torch.sqrt(waveform.var(correction=0) + 1e-7)).float()
-        convolved = self.audio_encoder.feature_extractor(waveform[None])  # (1, C', n)
-        if self.reading == "vocaset":
-            count = convolved.shape[2]
-            convolved = F.interpolate(convolved, size=int(count / 50.0 * 30), align_corners=True, mode="linear")
-        else:
-            convolved = convolved[:, :, : convolved.shape[2] // 2 * 2]
-        projected, _ = self.audio_encoder.feature_projection(convolved.transpose(1, 2))
-        return self.audio_encoder.encoder(projected).last_hidden_state[0]
-
-    @torch.no_grad()
     def displacements(self, samples: Tensor, subject: int) -> Tensor:
         """Offsets (T, V, 3) from the template, in the style of a subject counted from 0."""
-        return self.decode(self.hear(samples), subject)
+        return self.decode(hear(self.audio_encoder, self.reading, samples), subject)
 
     @torch.no_grad()
     def decode(self, features: Tensor, subject: int) -> Tensor:
@@ -67,15 +48,46 @@ class NaiveFaceFormer(nn.Module):
         inputs = style
         for frame in range(num_frames):
             count = frame + 1
-            bias = torch.full((4, count, count), -math.inf)
-            hears = torch.ones(count, len(features), dtype=torch.bool)
-            for i in range(count):
-                for head, slope in enumerate((1 / 4, 1 / 16, 1 / 64, 1 / 256)):
-                    bias[head, i, : i + 1] = -slope * ((i - torch.arange(i + 1)) // self.period)
-                hears[i, each * i : each * (i + 1)] = False
+            bias, hears = masks_of(count, len(features), each, self.period)
             decoded = self.transformer_decoder(
                 inputs + self.PPE.pe[:, :count], memory, tgt_mask=bias, memory_mask=hears
             )
             out = self.vertice_map_r(decoded)
             inputs = torch.cat([inputs, self.vertice_map(out[:, -1:]) + style], dim=1)
         return out[0].unflatten(1, (-1, 3))
+
+
+@torch.no_grad()
+def hear(audio_encoder: Any, reading: str, samples: Tensor) -> Tensor:
+    """Features (n, C) of samples (S,) i16."""
+    waveform = samples.double() / 32768
+    waveform = ((waveform - waveform.mean()) / torch.sqrt(waveform.var(correction=0) + 1e-7)).float()
+    convolved = audio_encoder.feature_extractor(waveform[None])  # (1, C', n)
+    if reading == "vocaset":
+        count = convolved.shape[2]
+        convolved = F.interpolate(convolved, size=int(count / 50.0 * 30), align_corners=True, mode="linear")
+    else:
+        convolved = convolved[:, :, : convolved.shape[2] // 2 * 2]
+    projected, _ = audio_encoder.feature_projection(convolved.transpose(1, 2))
+    return audio_encoder.encoder(projected).last_hidden_state[0]
+
+
+def positions_of(number: int, dim: int) -> Tensor:
+    """The first positions' sines and cosines (number, dim)."""
+    table = torch.zeros(number, dim)
+    for position in range(number):
+        for pair in range(dim // 2):
+            angle = position / 10_000 ** (2 * pair / dim)
+            table[position, 2 * pair], table[position, 2 * pair + 1] = math.sin(angle), math.cos(angle)
+    return table
+
+
+def masks_of(count: int, num_features: int, each: int, period: int) -> tuple[Tensor, Tensor]:
+    """What is added to the attention of `count` frames to each other (4, n, n), and what of speech they do not hear."""
+    bias = torch.full((4, count, count), -math.inf)
+    hears = torch.ones(count, num_features, dtype=torch.bool)
+    for i in range(count):
+        for head, slope in enumerate((1 / 4, 1 / 16, 1 / 64, 1 / 256)):
+            bias[head, i, : i + 1] = -slope * ((i - torch.arange(i + 1)) // period)
+        hears[i, each * i : each * (i + 1)] = False
+    return bias, hears

@@ -14,6 +14,7 @@ class Published(StrEnum):
     """The models whose checkpoints are understood."""
 
     FACEFORMER = "faceformer"
+    CODETALKER = "codetalker"
 
 
 def import_(
@@ -26,6 +27,9 @@ def import_(
     dataset: Annotated[Path, typer.Option("--dataset", help="A dataset of the corpus that it was trained on.")] = Path(
         "dataset.h5"
     ),
+    autoencoder: Annotated[
+        Path | None, typer.Option("--autoencoder", help="The file of codetalker's first stage, where it is another.")
+    ] = None,
     output: Output = Path("animator.h5"),
     force: Force = False,
     json: Json = False,
@@ -34,10 +38,17 @@ def import_(
 
     Example: `thunder import faceformer vocaset.pth --speech-encoder wav2vec2-base-960h --dataset dataset.h5`
     """
-    from stages.import_ import import_faceformer
+    if autoencoder is not None and model is not Published.CODETALKER:
+        raise typer.BadParameter("only codetalker has an autoencoder", param_hint="--autoencoder")
 
-    importer = {Published.FACEFORMER: import_faceformer}[model]
-    summary = importer(weights, output, dataset=dataset, speech_encoder=speech_encoder, force=force)
+    from stages.import_ import import_codetalker, import_faceformer
+
+    if model is Published.CODETALKER:
+        summary = import_codetalker(
+            weights, output, dataset=dataset, speech_encoder=speech_encoder, autoencoder=autoencoder, force=force
+        )
+    else:
+        summary = import_faceformer(weights, output, dataset=dataset, speech_encoder=speech_encoder, force=force)
     result = {
         "wrote": str(summary.output),
         "parameters": summary.parameters,
