@@ -1,5 +1,6 @@
-"""Trains a deterministic animator, FaceFormer or CodeTalker, on a dataset."""
+"""Trains a deterministic animator, FaceFormer or CodeTalker, on a dataset, with or without those who hear and read it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -10,9 +11,8 @@ from torch import Tensor
 
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import open_clips
-from stages.artifacts.files import check_output
 from stages.audio.pretrained import PretrainedSpeech, load_pretrained, num_layers_of
-from stages.heads.head import Head, build_head
+from stages.heads.head import Head, build_head, region_indices
 from stages.models.animator import Animator, AnimatorConfig
 from stages.models.animators import build_animator, checkpoint_of, resolve_animator
 from stages.models.codetalker import CodeTalker, CodeTalkerConfig
@@ -23,9 +23,18 @@ from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.animator_objective import AnimatorObjective
 from stages.training.clips_in_memory import TrainingClip, load_training_clips, motion_statistics, read_sounds
-from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
+from stages.training.guidance import (
+    GuidanceConfig,
+    check_outputs,
+    load_guidance,
+    prepare_clips,
+    unread,
+    write_tuned_reader,
+)
+from stages.training.loop import TrainingSummary, check_state, mean_terms, summarise, train
 from stages.training.motion_codebook import AutoencoderObjective, CodebookPaths, draw_codebook, learn_codebook
-from stages.training.windows import WindowBatch, WindowShape, draw_windows, window_at
+from stages.training.spoken_words import extracts_of
+from stages.training.windows import WindowShape, draw_windows, window_at
 
 _MAX_VALIDATION_CLIPS = 32
 # Share of windows that may reach beyond their clip: sentences that are hardly longer than one window would otherwise be
@@ -36,7 +45,7 @@ _SMALLEST_SCALE = 0.01
 _CLIPS_FOR_STATISTICS = 50
 
 
-class TrainAnimatorConfig(LoopConfig):
+class TrainAnimatorConfig(GuidanceConfig):
     """Configuration of `train-animator faceformer`; the defaults are its sizes for VOCASET.
 
     Attributes:
@@ -47,6 +56,7 @@ class TrainAnimatorConfig(LoopConfig):
         freeze_encoder: leave the speech encoder of a folder as it is; published is training all but its convolutions.
         num_vertices: that the loss compares, drawn once from all; None compares all, as published.
         weight_features, teacher_forcing, drop_subject: see `AnimatorObjective`; published are 0, no, and 0.
+        weight_lips: of the lips' vertices; 1 is that of Han et al. Of those who hear and read, see `GuidanceConfig`.
     """
 
     architecture: ClassVar[str] = "faceformer"
@@ -64,6 +74,7 @@ class TrainAnimatorConfig(LoopConfig):
     freeze_encoder: bool = False
     num_vertices: int | None = Field(None, ge=1)
     weight_features: float = Field(0.0, ge=0)
+    weight_lips: float = Field(0.0, ge=0)
     teacher_forcing: bool = False
     drop_subject: float = Field(0.0, ge=0, le=1)
 
@@ -131,6 +142,9 @@ def train_animator(
     output: Path,
     config: TrainAnimatorConfig,
     *,
+    m2s: Path | None = None,
+    hubert: Path | None = None,
+    lipreader: Path | None = None,
     speech_encoder: Path | None = None,
     speech_encoder_layer: int | None = None,
     seed: int = 0,
@@ -142,29 +156,26 @@ def train_animator(
     """Trains on the dataset's training split, watches its validation split, and writes `output`.
 
     Args:
+        m2s: the frozen mesh-to-speech model that listens to the generated motion; None trains without.
+        hubert: the folder that the speech units of `m2s` are made of, where they are.
+        lipreader: the lip reader that reads the generated motion; None trains without.
         speech_encoder: a `transformers` folder of wav2vec 2.0, HuBERT or WavLM to hear speech by; None uses our encoder.
         speech_encoder_layer: of that folder, from 1; None is the last, as published.
 
     Raises:
-        ThunderError: a dataset that cannot be trained on; an output that exists; a loss that is not a number.
+        ThunderError: a dataset that cannot be trained on, or of which nothing can be read; an M2S model of another head, or
+            without its folder; an output that exists; a loss that is not a number.
     """
     state_path, codebook = output.with_suffix(".state.h5"), CodebookPaths.beside(output)
-    if config.freeze_encoder and speech_encoder is None:
-        raise ThunderError("--freeze-encoder wants an encoder that has learned; give --speech-encoder")
-    if not resume:
-        check_output(output, force=force, inputs=[dataset])
-    goes_on = config.architecture == "codetalker" and codebook.check(resume=resume, force=force)
-    if not goes_on or state_path.exists():
-        check_state(state_path, resume=resume, force=force)
+    _check_start(output, config, speech_encoder, [dataset, m2s, lipreader], resume=resume, force=force)
     chosen_device = resolve_device(device)
-    folder = None
-    if speech_encoder is not None:
-        layer = speech_encoder_layer or num_layers_of(speech_encoder, option="--speech-encoder")
-        folder = load_pretrained(speech_encoder, layer=layer, device=chosen_device, option="--speech-encoder")
+    folder = _load_folder(speech_encoder, speech_encoder_layer, chosen_device)
     with open_clips(dataset, "thunder.dataset") as file:
         record = file.head
+        guidance = load_guidance(config, record, chosen_device, m2s=m2s, hubert=hubert, lipreader=lipreader)
         clips, fps = load_training_clips(file, "train", progress)
         val_clips = load_training_clips(file, "val", progress)[0] if file.ids("val") else []
+        script, val_script = prepare_clips(guidance, file, clips, val_clips, fps, config, seed, progress)
         torch.manual_seed(seed)
         network = _build_network(config, clips, fps, folder)
         encoder = network.speech_encoder
@@ -180,6 +191,9 @@ def train_animator(
         weight_features=config.weight_features,
         teacher_forcing=config.teacher_forcing,
         drop_subject=config.drop_subject,
+        lips=region_indices(record, "lips") if config.weight_lips > 0 else None,
+        weight_lips=config.weight_lips,
+        guidance=guidance,
     )
     assert isinstance(encoder, SpeechEncoder | FolderEncoder), "a published encoder is imported, not trained"
     shape = WindowShape(
@@ -194,30 +208,36 @@ def train_animator(
     subject = torch.tensor([numbers[clip.subject] for clip in clips])
     val_subject = torch.tensor([numbers.get(clip.subject, 0) for clip in val_clips])
 
-    def draw(generator: torch.Generator) -> tuple[WindowBatch, Tensor, torch.Generator]:
+    def draw(generator: torch.Generator) -> tuple[Any, ...]:
         batch = draw_windows(clips, shape, config.batch_size, generator, end_share=_END_SHARE)
+        read = extracts_of(script, batch, generator, chosen_device)
         # The step has dice of its own: the next batch is drawn beside it.
         dice = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        return batch.to(chosen_device), subject[batch.clip].to(chosen_device), dice
+        return batch.to(chosen_device), subject[batch.clip].to(chosen_device), dice, read
 
-    def train_step(model: torch.nn.Module, drawn: tuple[WindowBatch, Tensor, torch.Generator]) -> dict[str, Tensor]:
+    def train_step(model: torch.nn.Module, drawn: tuple[Any, ...]) -> dict[str, Tensor]:
         return model(*drawn)
 
     @torch.no_grad()
     def validate(model: torch.nn.Module) -> dict[str, float]:
         dice = torch.Generator().manual_seed(0)
-        rows = [
-            model(window_at(clip, 0, shape).to(chosen_device), val_subject[k : k + 1].to(chosen_device), dice)
-            for k, clip in enumerate(val_clips[:_MAX_VALIDATION_CLIPS])
-        ]
+        rows = []
+        for k, clip in enumerate(val_clips[:_MAX_VALIDATION_CLIPS]):
+            window = replace(window_at(clip, 0, shape), clip=torch.tensor([k]))
+            read = extracts_of(val_script, window, dice, chosen_device)
+            rows.append(model(window.to(chosen_device), val_subject[k : k + 1].to(chosen_device), dice, read))
         return mean_terms(rows)
 
+    hashes = hash_inputs(dataset=dataset, m2s=m2s, lipreader=lipreader)
+    if folder is not None:
+        hashes["speech_encoder"] = folder.identity
     trained = train(
         objective,
         config,
         draw,
         train_step,
         validate,
+        inputs=hashes,
         device=chosen_device,
         seed=seed,
         state_path=state_path,
@@ -227,10 +247,8 @@ def train_animator(
     averaged = {
         name.removeprefix("animator."): value for name, value in trained.weights.items() if name.startswith("animator.")
     }
-    hashes = hash_inputs(dataset=dataset)
-    if folder is not None:
-        hashes["speech_encoder"] = folder.identity
     provenance = Provenance(seed, config.model_dump(), hashes)
+    write_tuned_reader(output, guidance, trained, provenance)
     write_checkpoint(
         output,
         "thunder.animator",
@@ -239,7 +257,34 @@ def train_animator(
         force=True,
     )
     codebook.remove()
-    return summarise(trained, output, network, config)
+    return summarise(trained, output, network, config, left_out=unread(script, val_script))
+
+
+def _check_start(
+    output: Path,
+    config: TrainAnimatorConfig,
+    speech_encoder: Path | None,
+    inputs: list[Path | None],
+    *,
+    resume: bool,
+    force: bool,
+) -> None:
+    """Refuses what cannot be begun, or gone on with, before anything is read."""
+    state_path, codebook = output.with_suffix(".state.h5"), CodebookPaths.beside(output)
+    if config.freeze_encoder and speech_encoder is None:
+        raise ThunderError("--freeze-encoder wants an encoder that has learned; give --speech-encoder")
+    if not resume:
+        check_outputs(output, config, force=force, inputs=inputs)
+    goes_on = config.architecture == "codetalker" and codebook.check(resume=resume, force=force)
+    if not goes_on or state_path.exists():
+        check_state(state_path, resume=resume, force=force)
+
+
+def _load_folder(path: Path | None, layer: int | None, device: torch.device) -> PretrainedSpeech | None:
+    if path is None:
+        return None
+    layer = layer or num_layers_of(path, option="--speech-encoder")
+    return load_pretrained(path, layer=layer, device=device, option="--speech-encoder")
 
 
 def _learn_codes(

@@ -1,5 +1,6 @@
-"""Trains the diffusion animator on a dataset, with or without a mesh-to-speech model listening."""
+"""Trains the diffusion animator on a dataset, while a mesh-to-speech model listens, a lip reader reads, both, or nobody."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,11 +10,9 @@ from torch import Tensor
 
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import ClipFile, open_clips
-from stages.artifacts.files import check_output
 from stages.audio.pretrained import PretrainedSpeech, load_pretrained
 from stages.heads.head import Head, build_head, region_indices
 from stages.losses.geometry import lip_gap
-from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, load_mesh_to_speech
 from stages.models.motion_denoiser import (
     MotionDenoiser,
     MotionDenoiserConfig,
@@ -30,7 +29,6 @@ from stages.training.clips_in_memory import (
     load_training_clips,
     mistrack,
     motion_statistics,
-    name_units,
     read_sounds,
 )
 from stages.training.diffusion_objective import (
@@ -40,8 +38,17 @@ from stages.training.diffusion_objective import (
     ListeningSchedule,
     Scales,
 )
-from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
-from stages.training.windows import WindowBatch, WindowShape, draw_windows, window_at
+from stages.training.guidance import (
+    GuidanceConfig,
+    check_outputs,
+    load_guidance,
+    prepare_clips,
+    unread,
+    write_tuned_reader,
+)
+from stages.training.loop import TrainingSummary, check_state, mean_terms, summarise, train
+from stages.training.spoken_words import extracts_of
+from stages.training.windows import WindowShape, draw_windows, window_at
 
 _MAX_VALIDATION_CLIPS = 32
 # Vertices of the whole face that the vertex term compares: enough to see every shape, few enough to be quick.
@@ -55,7 +62,7 @@ _SMALLEST_SCALE = 0.01
 _SMALLEST_VELOCITY = 0.02
 
 
-class TrainDiffusionConfig(LoopConfig):
+class TrainDiffusionConfig(GuidanceConfig):
     """Configuration of `train-diffusion`; the defaults are DiffPoseTalk's sizes, the nearest published ones.
 
     Attributes:
@@ -67,8 +74,8 @@ class TrainDiffusionConfig(LoopConfig):
         max_clips: training clips to use, drawn by the seed; all if None.
         motion_noise: errors added to the motion of training clips, in deviations of each feature, see `mistrack`: what
             trainings on poorly tracked faces are like.
-        weight_*: of the loss terms, see `DiffusionWeights`; `weight_m2s` is `audio_consistency`.
-        m2s_schedule: of `weight_m2s` over timesteps, see `listening_share`.
+        weight_*: of the loss terms, see `DiffusionWeights`; of those who hear and read, see `GuidanceConfig`.
+        m2s_schedule: of `weight_m2s` and `weight_lipreader` over timesteps, see `listening_share`.
         drop_*: how often a condition is withheld.
     """
 
@@ -95,10 +102,6 @@ class TrainDiffusionConfig(LoopConfig):
     weight_velocity: float = Field(1.0, ge=0)
     weight_smoothness: float = Field(0.02, ge=0)
     weight_phones: float = Field(0.5, ge=0)
-    weight_m2s: float = Field(0.1, ge=0)
-    weight_m2s_features: float = Field(0.0, ge=0)
-    weight_m2s_mel: float = Field(1.0, ge=0)
-    weight_m2s_units: float = Field(1.0, ge=0)
     m2s_schedule: ListeningSchedule = "alpha"
     drop_speech: float = Field(0.1, ge=0, le=1)
     drop_emotion: float = Field(0.3, ge=0, le=1)
@@ -121,6 +124,7 @@ def train_diffusion(
     *,
     m2s: Path | None = None,
     hubert: Path | None = None,
+    lipreader: Path | None = None,
     speech_encoder: Path | None = None,
     speech_encoder_layer: int | None = None,
     encoder_from: Path | None = None,
@@ -135,22 +139,22 @@ def train_diffusion(
     Args:
         m2s: the frozen mesh-to-speech model that listens to the generated motion; None trains without.
         hubert: the folder that the speech units of `m2s` are made of, where they are.
+        lipreader: the lip reader that reads the generated motion; None trains without.
         speech_encoder: a `transformers` folder of wav2vec 2.0, HuBERT or WavLM to hear speech by; None uses our encoder.
         speech_encoder_layer: of that folder, from 1.
         encoder_from: another `thunder.diffusion`, whose speech encoder to begin with; its sizes take the place of the
             configured ones.
 
     Raises:
-        ThunderError: a dataset that cannot be trained on; an M2S model of another head, or without its folder; an output
-            that exists; a loss that is not a number.
+        ThunderError: a dataset that cannot be trained on, or of which nothing can be read; an M2S model of another head, or
+            without its folder; an output that exists; a loss that is not a number.
     """
     state_path = output.with_suffix(".state.h5")
     _check_encoder(config, speech_encoder, encoder_from)
     if not resume:
-        check_output(output, force=force, inputs=[dataset, m2s, encoder_from])
+        check_outputs(output, config, force=force, inputs=[dataset, m2s, lipreader, encoder_from])
     check_state(state_path, resume=resume, force=force)
     chosen_device = resolve_device(device)
-    judge: MeshToSpeech | None = None
     network_of_folder = None
     if speech_encoder is not None:
         network_of_folder = load_pretrained(
@@ -158,13 +162,10 @@ def train_diffusion(
         )
     with open_clips(dataset, "thunder.dataset") as file:
         record = file.head
-        if m2s is not None:
-            judge, judged_head = load_mesh_to_speech(m2s, chosen_device, hubert=hubert)
-            check_same_face(judged_head, record, judge.config.input, m2s)
+        guidance = load_guidance(config, record, chosen_device, m2s=m2s, hubert=hubert, lipreader=lipreader)
         clips, fps = _load_clips(file, config, seed, progress)
         val_clips = load_training_clips(file, "val", progress)[0] if file.ids("val") else []
-        if judge is not None:
-            name_units(clips + val_clips, file, judge, progress)
+        script, val_script = prepare_clips(guidance, file, clips, val_clips, fps, config, seed, progress)
         torch.manual_seed(seed)
         network = _build_network(config, clips, fps, network_of_folder, encoder_from)
         encoder = network.speech_encoder
@@ -187,14 +188,10 @@ def train_diffusion(
             config.weight_velocity,
             config.weight_smoothness,
             config.weight_phones,
-            config.weight_m2s,
-            config.weight_m2s_features,
-            config.weight_m2s_mel,
-            config.weight_m2s_units,
         ),
         dropout=Dropout(config.drop_speech, config.drop_emotion, config.drop_subject),
         context_noise=config.context_noise,
-        judge=judge,
+        guidance=guidance,
         schedule=config.m2s_schedule,
     )
     shape = WindowShape(
@@ -202,18 +199,16 @@ def train_diffusion(
     )
     emotion, intensity, subject = _conditions_of(clips, network.config)
 
-    def draw(generator: torch.Generator) -> tuple[WindowBatch, list[Tensor], torch.Generator]:
+    def draw(generator: torch.Generator) -> tuple[Any, ...]:
         batch = draw_windows(clips, shape, config.batch_size, generator, end_share=_END_SHARE)
         told = [x[batch.clip].to(chosen_device) for x in (emotion, intensity, subject)]
+        read = extracts_of(script, batch, generator, chosen_device, num_context=config.context)
         # The step has dice of its own: the next batch is drawn beside it.
         dice = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        return batch.to(chosen_device), told, dice
+        return batch.to(chosen_device), *told, dice, read
 
-    def train_step(
-        model: torch.nn.Module, drawn: tuple[WindowBatch, list[Tensor], torch.Generator]
-    ) -> dict[str, Tensor]:
-        batch, told, dice = drawn
-        return model(batch, *told, dice)
+    def train_step(model: torch.nn.Module, drawn: tuple[Any, ...]) -> dict[str, Tensor]:
+        return model(*drawn)
 
     val_told = _conditions_of(val_clips, network.config)
 
@@ -222,15 +217,21 @@ def train_diffusion(
         rows = []
         for index, clip in enumerate(val_clips[:_MAX_VALIDATION_CLIPS]):
             told = (x[index : index + 1].to(chosen_device) for x in val_told)
-            rows.append(model(window_at(clip, 0, shape).to(chosen_device), *told, generator))
+            window = replace(window_at(clip, 0, shape), clip=torch.tensor([index]))
+            read = extracts_of(val_script, window, generator, chosen_device, num_context=config.context)
+            rows.append(model(window.to(chosen_device), *told, generator, read))
         return mean_terms(rows)
 
+    hashes = hash_inputs(dataset=dataset, m2s=m2s, lipreader=lipreader, encoder_from=encoder_from)
+    if network_of_folder is not None:
+        hashes["speech_encoder"] = network_of_folder.identity
     trained = train(
         objective,
         config,
         draw,
         train_step,
         validate,
+        inputs=hashes,
         device=chosen_device,
         seed=seed,
         state_path=state_path,
@@ -240,14 +241,19 @@ def train_diffusion(
     averaged = {
         name.removeprefix("denoiser."): value for name, value in trained.weights.items() if name.startswith("denoiser.")
     }
-    hashes = hash_inputs(dataset=dataset, m2s=m2s, encoder_from=encoder_from)
-    if network_of_folder is not None:
-        hashes["speech_encoder"] = network_of_folder.identity
     provenance = Provenance(seed, config.model_dump(), hashes)
+    write_tuned_reader(output, guidance, trained, provenance)
     write_checkpoint(
         output, "thunder.diffusion", checkpoint_of(network, averaged, record, trained.curves), provenance, force=True
     )
-    return summarise(trained, output, network, config, frames_per_step=config.batch_size * config.window)
+    return summarise(
+        trained,
+        output,
+        network,
+        config,
+        frames_per_step=config.batch_size * config.window,
+        left_out=unread(script, val_script),
+    )
 
 
 def _load_clips(

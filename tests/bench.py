@@ -34,6 +34,7 @@ from stages.sample import SampleConfig, find_model
 from stages.sample_stream import StreamConfig
 from stages.training.clips_in_memory import TrainingClip
 from stages.training.diffusion_objective import DiffusionObjective, DiffusionWeights, Dropout, Scales
+from stages.training.guidance import Guidance, GuidanceWeights
 from stages.training.windows import WindowShape, draw_windows
 
 THUNDER = [sys.executable, "-m", "thunder_cli"]
@@ -144,7 +145,7 @@ def _training_step(denoiser: MotionDenoiser, head: Head, judge: MeshToSpeech | N
         weights=DiffusionWeights(),
         dropout=Dropout(),
         context_noise=0.1,
-        judge=judge,
+        guidance=None if judge is None else Guidance(head, GuidanceWeights(), judge=judge),
     ).train()
     shape = WindowShape(config.window, config.fps, config.context, denoiser.speech_margin)
     batch = draw_windows([clip], shape, 16, torch.Generator().manual_seed(0))

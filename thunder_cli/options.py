@@ -8,12 +8,27 @@ from typing import Annotated
 
 import typer
 
+from thunder_cli.completions import DEVICES, PRESETS, one_of
+
+
+def _checked_seed(seed: int) -> int:
+    """A seed that every generator takes; a range would stand in every help, with its nineteen digits."""
+    if not 0 <= seed <= 2**62:
+        raise typer.BadParameter(f"wanted 0 to 2^62, found {seed}")
+    return seed
+
+
 Output = Annotated[Path, typer.Option("--output", "-o", help="File or folder to write.", show_default=True)]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of all randomness.", min=0, max=2**62)]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of all randomness.", callback=_checked_seed)]
+Device = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.", autocompletion=one_of(DEVICES))
+]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with configuration values.")]
-Preset = Annotated[str | None, typer.Option("--preset", help="tiny (tests), small, or paper (for a GPU).")]
+Preset = Annotated[
+    str | None,
+    typer.Option("--preset", help="tiny (tests), small, or paper (for a GPU).", autocompletion=one_of(PRESETS)),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and the result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Hubert = Annotated[
@@ -24,3 +39,39 @@ Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes to use; 0 mea
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")]
 Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")]
 LearningRate = Annotated[float | None, typer.Option("--learning-rate", help="Its peak.")]
+M2s = Annotated[
+    Path | None, typer.Option("--m2s", help="Frozen mesh-to-speech model that listens; without it, nobody does.")
+]
+LipReader = Annotated[
+    Path | None, typer.Option("--lipreader", help="Lip reader that reads the lips, drawn; without it, nobody does.")
+]
+LipReaderInput = Annotated[
+    str | None,
+    typer.Option("--lipreader-input", help="What it reads: av (lips beside the speech) or video.  [default: av]"),
+]
+WeightM2s = Annotated[float | None, typer.Option("--weight-m2s", help="Of the audio-consistency loss.")]
+WeightLipReader = Annotated[float | None, typer.Option("--weight-lipreader", help="Of the lip-reading loss.")]
+WeightLips = Annotated[float | None, typer.Option("--weight-lips", help="Of the lip vertices.")]
+TuneExpert = Annotated[
+    bool,
+    typer.Option("--tune-expert", help="Let the lip reader learn along; it is written beside, as <name>.lipreader.h5."),
+]
+ForgetPrior = Annotated[
+    bool, typer.Option("--forget-prior", help="With --tune-expert: let it learn from nothing, whatever it knew before.")
+]
+
+
+def check_guides(*, m2s: Path | None, hubert: Path | None, lipreader: Path | None, reading: tuple[object, ...]) -> None:
+    """Refuses options of those who hear and read where they are not there.
+
+    Args:
+        reading: values of the options of a lip reader, beside --lipreader.
+
+    Raises:
+        typer.BadParameter: such an option.
+    """
+    if hubert is not None and m2s is None:
+        raise typer.BadParameter("needs --m2s MODEL", param_hint="--hubert")
+    if lipreader is None and any(reading):
+        hint = "--lipreader-input, --tune-expert or --forget-prior"
+        raise typer.BadParameter("needs --lipreader MODEL", param_hint=hint)

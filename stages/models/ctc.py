@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stages.models.characters import BLANK
@@ -29,6 +31,29 @@ def greedy_labels(log_probs: Tensor) -> list[int]:
     """What the likeliest path of (n, C) spells."""
     path = log_probs.argmax(-1).unique_consecutive()
     return path[path != BLANK].tolist()
+
+
+@torch.enable_grad()
+def expected_frames(log_probs: Tensor, labels: Sequence[int]) -> Tensor:
+    """When each label of a known sequence is spelled: the mean frame (U,) over all paths that spell it, by their probability.
+
+    Every place in the sequence is given a label of its own, of which the loss's gradient then tells how likely each frame
+    names it. (Two of a kind in a row want no blank between them here, as they would when reading.)
+
+    Args:
+        log_probs: (n, C) natural logarithms, n at least U.
+        labels: U of them, without blanks.
+    """
+    columns = torch.tensor([BLANK, *labels], device=log_probs.device)
+    # The scale of a frame is the same for all paths.
+    scores = log_probs.detach()[:, columns].double().requires_grad_()  # (n, 1 + U)
+    places = torch.arange(1, len(columns), device=log_probs.device)
+    lengths = [torch.tensor(size, device=log_probs.device) for size in (len(scores), len(places))]
+    loss = F.ctc_loss(scores.log_softmax(-1), places, *lengths, blank=BLANK, reduction="sum")
+    (gradient,) = torch.autograd.grad(loss, scores)
+    spelled = (scores.detach().softmax(-1) - gradient)[:, 1:].clamp_min(0)  # (n, U)
+    frames = torch.arange(len(scores), dtype=spelled.dtype, device=spelled.device)
+    return ((frames @ spelled) / spelled.sum(0).clamp_min(1e-12)).float()
 
 
 def beam_search(log_probs: Tensor, width: int) -> list[int]:

@@ -1,16 +1,16 @@
 """What a deterministic animator is trained to do: come near the true vertices, frame after frame, and please its guides."""
 
-from collections.abc import Mapping
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
 from stages.heads.head import Head
 from stages.losses.geometry import mean_square
+from stages.losses.lip_reading import lip_vertices
 from stages.models.animator import Animator
 from stages.models.precision import full_precision
 from stages.training.augmentation import vary_recording
+from stages.training.guidance import Guidance
+from stages.training.spoken_words import Extracts
 from stages.training.windows import WindowBatch
 
 
@@ -22,19 +22,19 @@ class AnimatorObjective(nn.Module):
     or that only together mean something, such as lids and gaze; `weight_features` asks for them by name, and is ours. An
     architecture may have terms of its own, which are added as published: `Animator.estimate`.
 
-    A guide judges the motion that was made, whatever made it: a module called with the motion (B, T, D), not normalised, in
-    full precision and with its gradient, and the `WindowBatch`; it returns one number. Guides judge in training alone, and
-    what they have to learn is trained along.
+    Those who hear and read judge the motion that was made, whatever made it; what they have to learn is trained along.
 
     Args:
-        vertices: indices (M,) of those that are compared.
+        vertices: indices (M,) of those that are compared, and `lips` of those that are compared once more, in the same unit,
+            with the weight `weight_lips`: L_rlv of Han et al., whose weight is 1.
         scale: root mean square of their distance from the mean face, over the training clips.
         teacher_forcing: feed each frame the true frame before, not the model's own, where the architecture leaves that open.
         drop_subject: how often the speaker is not told.
-        guides: name -> guide, and how much it weighs.
+        guidance: who hears and reads what is made; None trains without.
     """
 
     vertices: Tensor
+    lips: Tensor
 
     def __init__(
         self,
@@ -46,7 +46,9 @@ class AnimatorObjective(nn.Module):
         weight_features: float,
         teacher_forcing: bool,
         drop_subject: float,
-        guides: Mapping[str, tuple[nn.Module, float]] | None = None,
+        lips: Tensor | None = None,
+        weight_lips: float = 0.0,
+        guidance: Guidance | None = None,
     ) -> None:
         super().__init__()
         self.animator = animator
@@ -55,12 +57,20 @@ class AnimatorObjective(nn.Module):
         self.weight_features = weight_features
         self.teacher_forcing = teacher_forcing
         self.drop_subject = drop_subject
-        self.guides = nn.ModuleDict({name: guide for name, (guide, _) in (guides or {}).items()})
-        self.guide_weights = {name: weight for name, (_, weight) in (guides or {}).items()}
+        self.weight_lips = weight_lips
+        self.guidance = guidance
         self.register_buffer("vertices", vertices, persistent=False)
+        self.register_buffer("lips", vertices[:0] if lips is None else lips, persistent=False)
 
-    def forward(self, batch: WindowBatch, subject: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Terms by name; `loss` is the one to minimise. `subject` (B,) as of `Animator.forward`."""
+    def forward(
+        self, batch: WindowBatch, subject: Tensor, generator: torch.Generator, extracts: Extracts | None = None
+    ) -> dict[str, Tensor]:
+        """Terms by name; `loss` is the one to minimise.
+
+        Args:
+            subject: (B,) as of `Animator.forward`.
+            extracts: the words in the windows, where they can be read.
+        """
         animator, sound = self.animator, batch.wide_sound
         if self.training:
             lots = torch.rand(2, len(subject), generator=generator).to(sound.device)
@@ -75,16 +85,23 @@ class AnimatorObjective(nn.Module):
         estimate, own = animator.estimate(memory, subject, truth, batch.mask, forced=forced)
         with full_precision(sound.device):
             motion = animator.restore(estimate.float())
-            moved = self.head.vertices(motion, indices=self.vertices)
-            true = self.head.vertices(batch.motion, indices=self.vertices)
+            indices = torch.cat([self.vertices, self.lips])
+            moved, true = (self.head.vertices(x, indices=indices) / self.scale for x in (motion, batch.motion))
+            num_vertices = len(self.vertices)
             terms = {
-                "vertices": mean_square((moved - true) / self.scale, batch.mask).mean(),
+                "vertices": mean_square((moved - true)[:, :, :num_vertices], batch.mask).mean(),
                 "features": mean_square(estimate.float() - truth, batch.mask).mean(),
             } | own
             loss = terms["vertices"] + self.weight_features * terms["features"]
             for value in own.values():
                 loss = loss + value
-            for name, guide in self.guides.items() if self.training else ():
-                terms[name] = cast(Tensor, guide(motion, batch))
-                loss = loss + self.guide_weights[name] * terms[name]
+            if self.weight_lips > 0:
+                of_lips = torch.arange(num_vertices, len(indices), device=indices.device)
+                terms["lips"] = lip_vertices(moved, true, of_lips, batch.mask).mean()
+                loss = loss + self.weight_lips * terms["lips"]
+        if self.guidance is not None:
+            asked = torch.ones(len(motion), device=motion.device)
+            added, found = self.guidance(motion, batch.motion, animator.config.fps, batch, extracts, asked, generator)
+            loss = loss + added.mean()
+            terms |= {name: value.mean() for name, value in found.items()}
         return {"loss": loss} | terms

@@ -9,23 +9,22 @@ from torch import Tensor, nn
 
 from stages.diffusion.schedule import add_noise, cosine_alphas_bar
 from stages.heads.head import Head
-from stages.losses.audio_consistency import audio_consistency
 from stages.losses.geometry import closure, lip_gap, mean_square, smoothness, velocity
 from stages.metrics.phone_confusions import UNKNOWN
 from stages.metrics.visemes import PHONES
-from stages.models.mesh_to_speech import MeshToSpeech
 from stages.models.motion_denoiser import Conditions, MotionDenoiser, tell_emotion
 from stages.models.precision import full_precision
 from stages.training.augmentation import vary_recording
+from stages.training.guidance import Guidance
+from stages.training.spoken_words import Extracts
 from stages.training.windows import WindowBatch
 
 
 @dataclass(frozen=True)
 class DiffusionWeights:
-    """Weights of the loss terms. The three of what is heard (units, mel and the judge's features) multiply
-    `audio_consistency`; `phones` multiplies a cross-entropy in nats. Each geometric term is divided by the variance of
-    what it measures, so 1 means "explain all of it" whatever the unit. The papers' weights are not published or belong
-    to other units; these are ours."""
+    """Weights of the loss terms. `phones` multiplies a cross-entropy in nats; `lips` is what Han et al. call L_rlv. Each
+    geometric term is divided by the variance of what it measures, so 1 means "explain all of it" whatever the unit. The
+    papers' weights are not published or belong to other units; these are ours."""
 
     coefficients: float = 1.0
     vertices: float = 0.5
@@ -34,10 +33,6 @@ class DiffusionWeights:
     velocity: float = 1.0
     smoothness: float = 0.02
     phones: float = 0.5
-    audio_consistency: float = 0.1
-    audio_features: float = 0.0
-    audio_mel: float = 1.0
-    audio_units: float = 1.0
 
 
 ListeningSchedule = Literal["alpha", "snr", "constant", "late"]
@@ -46,7 +41,7 @@ _MOST_SNR = 5.0
 
 
 def listening_share(alpha_bar: Tensor, schedule: ListeningSchedule) -> Tensor:
-    """How much of its weight the audio consistency has at a timestep.
+    """How much of their weight those who listen and read have at a timestep.
 
     At high noise the best estimate is a blur of all that could be said; asking it to speak would teach it to mumble on
     average. What a blur is, is a matter of degree:
@@ -70,10 +65,6 @@ def listening_share(alpha_bar: Tensor, schedule: ListeningSchedule) -> Tensor:
     if schedule == "late":
         return (alpha_bar >= 0.5).float()
     return torch.ones_like(alpha_bar)
-
-
-# Share of its whole weight under which listening is left out while training: a third of all windows.
-_LEAST_ASKED = 0.15
 
 
 @dataclass(frozen=True)
@@ -116,8 +107,8 @@ class DiffusionObjective(nn.Module):
 
     Args:
         face, lips: vertex indices (M,) that the vertex terms compare.
-        judge: a frozen mesh-to-speech model, or None to train without it.
-        schedule: of its weight over timesteps; what regresses has one timestep and always the whole weight.
+        guidance: who hears and reads what is generated; None trains without.
+        schedule: of their weight over timesteps; what regresses has one timestep and always the whole weight.
     """
 
     alphas_bar: Tensor
@@ -137,7 +128,7 @@ class DiffusionObjective(nn.Module):
         weights: DiffusionWeights,
         dropout: Dropout,
         context_noise: float,
-        judge: MeshToSpeech | None,
+        guidance: Guidance | None = None,
         schedule: ListeningSchedule = "alpha",
     ) -> None:
         super().__init__()
@@ -154,8 +145,7 @@ class DiffusionObjective(nn.Module):
         self.name_phones = (
             nn.Linear(denoiser.config.encoder_dim, len(PHONES)) if weights.phones > 0 and learns else None
         )
-        # In a tuple, so that the frozen judge is not a part of what is trained and saved.
-        self._judge = (judge,)
+        self.guidance = guidance
         self.register_buffer("alphas_bar", cosine_alphas_bar(denoiser.config.num_timesteps), persistent=False)
         self.register_buffer("velocity_scale", scales.velocity, persistent=False)
         self.register_buffer("face", face, persistent=False)
@@ -164,9 +154,15 @@ class DiffusionObjective(nn.Module):
         self.register_buffer("lip_midpoints", midpoints, persistent=False)
 
     def forward(
-        self, batch: WindowBatch, emotion: Tensor, intensity: Tensor, subject: Tensor, generator: torch.Generator
+        self,
+        batch: WindowBatch,
+        emotion: Tensor,
+        intensity: Tensor,
+        subject: Tensor,
+        generator: torch.Generator,
+        extracts: Extracts | None = None,
     ) -> dict[str, Tensor]:
-        """Terms by name; `loss` is the one to minimise."""
+        """Terms by name; `loss` is the one to minimise. `extracts` are the words in the windows, where they can be read."""
         denoiser, device = self.denoiser, batch.motion.device
         num_context = denoiser.config.context
         motion = denoiser.normalise(batch.motion)
@@ -212,29 +208,18 @@ class DiffusionObjective(nn.Module):
                 named = phones_named(self.name_phones(given.speech.float()), batch.phones)
                 total = total + self.weights.phones * named["phones"]
                 terms |= named
-        (judge,) = self._judge
-        # Speech that was not told is not asked for.
-        asked = share * given.has_speech
-        # Where hardly anything is asked, listening would cost as much as elsewhere and teach next to nothing.
-        (heeded,) = torch.where(asked >= (_LEAST_ASKED if self.training else 0.0))
-        if judge is not None and self.weights.audio_consistency > 0 and len(heeded):
-            heard = audio_consistency(
-                judge,
-                self.head,
-                denoiser.restore(estimate[heeded]),
+        if self.guidance is not None:
+            # Speech that was not told is not asked for.
+            added, found = self.guidance(
+                denoiser.restore(estimate),
+                batch.motion[:, num_context:],
                 denoiser.config.fps,
-                log_mel=batch.log_mel[heeded],
-                units=batch.units[heeded],
-                mask=batch.mel_mask[heeded],
-                true_motion=batch.motion[heeded, num_context:] if self.weights.audio_features > 0 else None,
+                batch,
+                extracts,
+                share * given.has_speech,
+                generator,
             )
-            heard_total = heard.total(
-                mel_weight=self.weights.audio_mel,
-                unit_weight=self.weights.audio_units,
-                feature_weight=self.weights.audio_features,
-            )
-            total = total.index_add(0, heeded, self.weights.audio_consistency * asked[heeded] * heard_total)
-            terms |= {"audio_mel": heard.mel, "audio_units": heard.units, "unit_accuracy": heard.unit_accuracy}
+            total, terms = total + added, terms | found
         means = {name: value.mean() for name, value in terms.items()}
         return {"loss": total.mean(), **means}
 

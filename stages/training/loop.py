@@ -7,7 +7,7 @@ precision. One process trains: batches and files are not shared out.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,9 @@ from stages.models.weights import arrays_of_weights
 from stages.runtime.config import Config
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
+
+# Hexadecimal digits of a SHA-256.
+_HASH_LENGTH = 64
 
 # Loss terms by name, and the sum that is minimised under "loss".
 Terms = dict[str, Tensor]
@@ -77,24 +80,27 @@ def train(
     validate: Callable[[nn.Module], dict[str, float]],
     *,
     blame: Callable[[nn.Module, Batch], str] | None = None,
+    inputs: Mapping[str, str] | None = None,
     device: torch.device,
     seed: int,
     state_path: Path,
     resume: bool,
     progress: Progress = silent,
 ) -> Trained:
-    """Trains `model` in place.
+    """Trains `model` in place, and leaves it with averages of those buffers that training changes, as batch norm's are.
 
     Args:
         draw: a batch, by the generator alone; it runs in another thread than the steps.
         train_step: loss terms of a batch; `loss` is minimised.
         validate: figures of the model with averaged weights, for the curves.
         blame: says which clip of a batch made the loss what is not a number; see `worst_clip`.
+        inputs: name -> SHA-256 of what it is trained on; with the configuration and the seed, what --resume insists on.
         state_path: where the state of an interrupted training is; removed when the training is complete.
         resume: go on from that state.
 
     Raises:
-        ThunderError: the loss or its gradient is not a number; the last good state is kept for --resume.
+        ThunderError: the loss or its gradient is not a number; the last good state is kept for --resume. That state is of
+            another training.
     """
     fabric = Fabric(
         accelerator=device.type,
@@ -109,9 +115,11 @@ def train(
     wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    averaged = {name: p.detach().clone() for name, p in model.named_parameters()}
+    averaged = {name: value.detach().clone() for name, value in _averageable(model).items()}
     curves: dict[str, list[tuple[float, float]]] = {}
-    state = _State(model, optimiser, averaged, curves, generator)
+    # What may differ without another result is left out.
+    made = {"seed": seed, **config.model_dump(mode="json", exclude={"save_every_s"}), **(inputs or {})}
+    state = _State(model, optimiser, averaged, curves, generator, made)
     first_step = 0
     if resume:
         first_step = _restore(state_path, state)
@@ -153,6 +161,10 @@ def train(
             advance(1, loss=curves["train.loss"][-1][1])
     state_path.unlink(missing_ok=True)
     arrays = {name: np.array(points, "f8") for name, points in curves.items()}
+    with torch.no_grad():
+        for name, buffer in model.named_buffers():
+            if name in averaged:
+                buffer.copy_(averaged.pop(name))
     if config.half_weights:
         averaged = {name: value.half() for name, value in averaged.items()}
     seconds = time.monotonic() - began
@@ -172,8 +184,9 @@ def worst_clip(ids: Sequence[str], losses: Sequence[float]) -> str:
 
 
 def mean_terms(rows: list[Terms]) -> dict[str, float]:
-    """The mean of each term over validation clips; nothing where there are none."""
-    return {name: torch.stack([row[name] for row in rows]).mean().item() for name in rows[0]} if rows else {}
+    """The mean of each term over the validation clips that have it; nothing where there are none."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: torch.stack([row[name] for row in rows if name in row]).mean().item() for name in names}
 
 
 @dataclass(frozen=True)
@@ -271,10 +284,16 @@ def _schedule(step: int, config: LoopConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * share))
 
 
+def _averageable(model: nn.Module) -> dict[str, Tensor]:
+    """All parameters, and the buffers that hold measures, not counts: one that does not change is its own average."""
+    measures = {name: buffer for name, buffer in model.named_buffers() if buffer.is_floating_point()}
+    return dict(model.named_parameters()) | measures
+
+
 @torch.no_grad()
 def _average(averaged: dict[str, Tensor], model: nn.Module, decay: float) -> None:
     names = list(averaged)
-    current = dict(model.named_parameters())
+    current = _averageable(model)
     torch._foreach_lerp_([averaged[n] for n in names], [current[n].detach() for n in names], 1 - decay)
 
 
@@ -282,9 +301,9 @@ def _average(averaged: dict[str, Tensor], model: nn.Module, decay: float) -> Non
 def _with_weights(
     model: nn.Module, weights: dict[str, Tensor], function: Callable[[nn.Module], dict[str, float]]
 ) -> dict[str, float]:
-    """Runs `function` on the model with other weights, then puts its own back."""
-    own = {name: p.detach().clone() for name, p in model.named_parameters()}
-    load = dict(model.named_parameters())
+    """Runs `function` on the model with other weights and measures, then puts its own back."""
+    load = _averageable(model)
+    own = {name: value.detach().clone() for name, value in load.items()}
     for name, value in weights.items():
         load[name].copy_(value)
     model.eval()
@@ -303,29 +322,37 @@ def _record(curves: dict[str, list[tuple[float, float]]], step: int, values: dic
 
 @dataclass
 class _State:
-    """All that changes while training."""
+    """All that changes while training, and `made`, what it is made of: name -> a plain value."""
 
     model: nn.Module
     optimiser: torch.optim.Optimizer
     averaged: dict[str, Tensor]
     curves: dict[str, list[tuple[float, float]]]
     generator: torch.Generator
+    made: dict[str, Any]
 
 
 def _save(path: Path, step: int, training: _State, generator_state: Tensor) -> None:
     model, optimiser, averaged = training.model, training.optimiser, training.averaged
     curves = training.curves
     arrays = {f"model.{k}": v for k, v in arrays_of_weights(dict(model.named_parameters())).items()}
+    arrays |= {f"buffer.{name}": buffer.cpu().numpy() for name, buffer in model.named_buffers()}
     arrays |= {f"averaged.{k}": v for k, v in arrays_of_weights(averaged).items()}
     names = [name for name, p in model.named_parameters() if p.requires_grad]
     state = optimiser.state_dict()["state"]
     for index, name in enumerate(names):
-        for key in ("exp_avg", "exp_avg_sq", "step"):
-            arrays[f"adam.{key}.{name}"] = state[index][key].cpu().numpy()
+        # What was never used has no gradient yet, and no moments.
+        for key, value in state.get(index, {}).items():
+            arrays[f"adam.{key}.{name}"] = value.cpu().numpy()
     arrays["random.generator"] = generator_state.numpy()
     arrays["random.global"] = torch.get_rng_state().numpy()
     arrays |= {f"curve.{name}": np.array(points, "f8") for name, points in curves.items()}
-    write_training_state(path, arrays, {"step": step})
+    write_training_state(path, arrays, {"step": step, "made": training.made})
+
+
+def _shown(value: object) -> str:
+    """A value as one reads it; a hash by its beginning."""
+    return value[:12] if isinstance(value, str) and len(value) == _HASH_LENGTH else str(value)
 
 
 def _restore(path: Path, training: _State) -> int:
@@ -333,19 +360,28 @@ def _restore(path: Path, training: _State) -> int:
     model, optimiser, averaged = training.model, training.optimiser, training.averaged
     curves, generator = training.curves, training.generator
     arrays, state = read_training_state(path)
+    for name, value in state.get("made", {}).items():
+        if training.made.get(name) != value:
+            raise ThunderError(
+                f"{path}: the interrupted training had {name} {_shown(value)}, this one has "
+                f"{_shown(training.made.get(name))}; give what it had, or --force starts over"
+            )
     parameters = dict(model.named_parameters())
     adam: dict[int, dict[str, Any]] = {}
-    found = {name.removeprefix("model."): values.shape for name, values in arrays.items() if name.startswith("model.")}
-    if found != {name: tuple(p.shape) for name, p in parameters.items()}:
+    shapes = {name.removeprefix("model."): values.shape for name, values in arrays.items() if name.startswith("model.")}
+    if shapes != {name: tuple(p.shape) for name, p in parameters.items()}:
         raise ThunderError(f"{path}: the interrupted training was of another network; --force starts over")
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(torch.from_numpy(arrays[f"model.{name}"]))
-            averaged[name].copy_(torch.from_numpy(arrays[f"averaged.{name}"]))
+        for values, prefix in ((averaged, "averaged."), (dict(model.named_buffers()), "buffer.")):
+            for name in values:
+                values[name].copy_(torch.from_numpy(np.asarray(arrays[f"{prefix}{name}"])))
     for index, name in enumerate(n for n, p in parameters.items() if p.requires_grad):
-        adam[index] = {
-            key: torch.from_numpy(np.array(arrays[f"adam.{key}.{name}"])) for key in ("exp_avg", "exp_avg_sq", "step")
-        }
+        moments = {key: arrays.get(f"adam.{key}.{name}") for key in ("exp_avg", "exp_avg_sq", "step")}
+        found = {key: torch.from_numpy(np.array(value)) for key, value in moments.items() if value is not None}
+        if found:
+            adam[index] = found
     optimiser.load_state_dict({**optimiser.state_dict(), "state": adam})
     generator.set_state(torch.from_numpy(arrays["random.generator"]))
     torch.set_rng_state(torch.from_numpy(arrays["random.global"]))

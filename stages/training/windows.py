@@ -48,7 +48,7 @@ class WindowBatch:
         log_mel: (B, L, 80) of the window alone, and `units` (B, L / 2); `mel_mask` (B, L) is 1 where there is motion.
         wide_sound: (B, L', 80) log-mel around context and window, or what else an encoder reads; `first_frame_s` (B,) is the
             time in it of the first frame.
-        clip: (B,) index of the clip.
+        start: (B,) frame of its clip that the window begins with, after the context; `clip` (B,) index of the clip.
     """
 
     motion: Tensor
@@ -60,6 +60,7 @@ class WindowBatch:
     wide_sound: Tensor
     first_frame_s: Tensor
     has_context: Tensor
+    start: Tensor
     clip: Tensor
 
     def to(self, device: torch.device) -> "WindowBatch":
@@ -174,4 +175,5 @@ def _cut(clip: TrainingClip, start: int, shape: WindowShape) -> tuple[Tensor, ..
         wide,
         torch.tensor(first_frame_s),
         torch.tensor(start >= shape.num_context > 0),
+        torch.tensor(start),
     )

@@ -1,13 +1,13 @@
 """CTC: paths worked by hand, and a beam search against the sum over every path."""
 
-from itertools import product
+from itertools import groupby, product
 
 import numpy as np
 import pytest
 import torch
 
-from stages.models.characters import decode, encode, normalise_text
-from stages.models.ctc import beam_search, frames_needed, greedy_labels
+from stages.models.characters import BLANK, decode, encode, normalise_text
+from stages.models.ctc import beam_search, expected_frames, frames_needed, greedy_labels
 
 
 def path(*labels: int, num_labels: int = 4) -> torch.Tensor:
@@ -79,3 +79,16 @@ def test_text_is_lower_case_letters_and_single_spaces(text: str, normal: str) ->
 def test_characters_are_numbered_from_one() -> None:
     assert encode("ba", " ab") == [3, 2]
     assert decode([3, 2, 1, 1, 3], " ab") == "ba b"
+
+
+def test_when_labels_are_spelled_is_the_mean_over_all_paths() -> None:
+    log_probs = torch.randn(5, 4, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
+    labels = [2, 2, 3]
+    columns, times = [BLANK, *labels], torch.zeros(2, 3)  # weighted frames, and weights
+    for path in product(range(4), repeat=5):
+        if [place for place, _ in groupby(path) if place] == [1, 2, 3]:
+            likely = float(sum(log_probs[t, columns[place]] for t, place in enumerate(path)).exp())
+            for t, place in enumerate(path):
+                if place:
+                    times[:, place - 1] += torch.tensor([likely * t, likely])
+    torch.testing.assert_close(expected_frames(log_probs, labels), times[0] / times[1])

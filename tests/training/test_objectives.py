@@ -12,7 +12,7 @@ from stages.losses.audio_consistency import audio_consistency
 from stages.metrics.phone_confusions import UNKNOWN
 from stages.models.mesh_to_speech import MeshToSpeech, MeshToSpeechConfig, visible_size
 from stages.models.motion_denoiser import MotionDenoiser
-from stages.training import diffusion_objective
+from stages.training import diffusion_objective, guidance
 from stages.training.diffusion_objective import (
     DiffusionObjective,
     DiffusionWeights,
@@ -23,6 +23,7 @@ from stages.training.diffusion_objective import (
     phones_named,
 )
 from stages.training.face_augmentation import FaceAugmentation
+from stages.training.guidance import Guidance, GuidanceWeights
 from stages.training.m2s_objective import M2SObjective, M2SWeights
 from stages.training.windows import WindowBatch, WindowShape, draw_windows
 from tests.builders import small_head
@@ -46,6 +47,10 @@ def judge_of() -> MeshToSpeech:
     return model.eval().requires_grad_(False)
 
 
+def heard_by(judge: MeshToSpeech, **weights: float) -> Guidance:
+    return Guidance(HEAD, GuidanceWeights(**weights), judge=judge)
+
+
 def objective_of(**changes: Any) -> DiffusionObjective:
     denoiser = denoiser_of(num_features=NUM_FEATURES, dim=32)
     denoiser.motion_scale.fill_(0.2)
@@ -56,7 +61,6 @@ def objective_of(**changes: Any) -> DiffusionObjective:
         "weights": DiffusionWeights(),
         "dropout": ALL_TOLD,
         "context_noise": 0.0,
-        "judge": None,
     }
     return DiffusionObjective(denoiser, HEAD, **(options | changes))
 
@@ -74,7 +78,7 @@ def terms_of(objective: DiffusionObjective, batch: WindowBatch, seed: int = 0) -
 
 
 def test_the_animator_learns_a_tiny_batch() -> None:
-    objective = objective_of(judge=judge_of()).train()
+    objective = objective_of(guidance=heard_by(judge_of())).train()
     batch = batch_for(objective)
     optimiser = torch.optim.Adam(objective.parameters(), lr=3e-3)
     losses = []
@@ -89,8 +93,8 @@ def test_the_animator_learns_a_tiny_batch() -> None:
 
 def test_the_judge_listens_without_learning() -> None:
     judge = judge_of()
-    objective = objective_of(judge=judge).train()
-    assert not any(name.startswith("_judge") for name, _ in objective.named_parameters())
+    objective = objective_of(guidance=heard_by(judge)).train()
+    assert not any(name.startswith("guidance") for name, _ in objective.named_parameters())
     assert not judge.training
     terms = terms_of(objective, batch_for(objective))
     assert {"audio_mel", "audio_units", "unit_accuracy"} < set(terms)
@@ -98,7 +102,7 @@ def test_the_judge_listens_without_learning() -> None:
     assert "audio_mel" not in without
     terms["loss"].backward()
     assert all(p.grad is None for p in judge.parameters())
-    silent = objective_of(judge=judge, weights=DiffusionWeights(audio_consistency=0.0))
+    silent = objective_of(guidance=heard_by(judge, audio_consistency=0.0))
     assert "audio_mel" not in terms_of(silent, batch_for(objective))
 
 
@@ -107,14 +111,14 @@ def test_listening_adds_its_weighted_share_where_speech_was_told() -> None:
     plain = terms_of(objective_of().eval(), batch)["loss"]
     extra = {}
     for weight in (1.0, 2.0):
-        objective = objective_of(judge=judge_of(), weights=DiffusionWeights(audio_consistency=weight)).eval()
+        objective = objective_of(guidance=heard_by(judge_of(), audio_consistency=weight)).eval()
         extra[weight] = terms_of(objective, batch)["loss"] - plain
     assert extra[1.0] > 0
     torch.testing.assert_close(extra[2.0], 2 * extra[1.0], atol=1e-4, rtol=1e-3)
-    heard = terms_of(objective_of(judge=judge_of()).eval(), batch)
+    heard = terms_of(objective_of(guidance=heard_by(judge_of())).eval(), batch)
     assert extra[1.0] < heard["audio_mel"] + heard["audio_units"]  # the share of the signal is under 1
     parts = [
-        terms_of(objective_of(judge=judge_of(), weights=DiffusionWeights(**w)).eval(), batch)["loss"] - plain
+        terms_of(objective_of(guidance=heard_by(judge_of(), **w)).eval(), batch)["loss"] - plain
         for w in ({"audio_mel": 0.0}, {"audio_units": 0.0}, {"audio_mel": 0.0, "audio_units": 0.0})
     ]
     whole = heard["loss"] - plain
@@ -123,7 +127,7 @@ def test_listening_adds_its_weighted_share_where_speech_was_told() -> None:
     torch.testing.assert_close(parts[2], torch.zeros(()), atol=1e-5, rtol=0)
     untold = {"dropout": Dropout(1.0, 0.0, 0.0)}
     mute = terms_of(objective_of(**untold).eval(), batch)["loss"]
-    asked = terms_of(objective_of(judge=judge_of(), **untold).eval(), batch)["loss"]
+    asked = terms_of(objective_of(guidance=heard_by(judge_of()), **untold).eval(), batch)["loss"]
     torch.testing.assert_close(asked, mute)
 
 
@@ -144,16 +148,16 @@ def test_schedules_of_listening() -> None:
 def test_the_schedule_weighs_what_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = batch_for(objective_of())
     plain = terms_of(objective_of().eval(), batch)["loss"]
-    constant = objective_of(judge=judge_of(), schedule="constant").eval()
+    constant = objective_of(guidance=heard_by(judge_of()), schedule="constant").eval()
     terms = terms_of(constant, batch)
     heard = terms["audio_mel"] + terms["audio_units"]
-    torch.testing.assert_close(terms["loss"] - plain, constant.weights.audio_consistency * heard, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(terms["loss"] - plain, GuidanceWeights().audio_consistency * heard, atol=1e-4, rtol=1e-3)
     monkeypatch.setattr(diffusion_objective, "listening_share", lambda alpha_bar, _: 0 * alpha_bar)
-    torch.testing.assert_close(terms_of(objective_of(judge=judge_of()).eval(), batch)["loss"], plain)
+    torch.testing.assert_close(terms_of(objective_of(guidance=heard_by(judge_of())).eval(), batch)["loss"], plain)
 
 
 def test_the_deterministic_twin_is_told_nothing_of_the_truth_and_asked_to_speak_in_full() -> None:
-    objective = objective_of(judge=judge_of())
+    objective = objective_of(guidance=heard_by(judge_of()))
     config = objective.denoiser.config.model_copy(update={"regression": True})
     objective.denoiser.config = config
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -165,13 +169,13 @@ def test_the_deterministic_twin_is_told_nothing_of_the_truth_and_asked_to_speak_
     assert timestep.tolist() == [config.num_timesteps] * BATCH
     assert torch.equal(terms["loss"], terms_of(objective, batch, seed=1)["loss"])  # no dice
     weights = objective.weights
-    geometry = sum(getattr(weights, name) * terms[name] for name in GEOMETRY)
-    expected = geometry + weights.audio_consistency * (terms["audio_mel"] + terms["audio_units"])
+    geometry = sum(getattr(weights, name) * terms[name] for name in (*GEOMETRY, "phones"))
+    expected = geometry + GuidanceWeights().audio_consistency * (terms["audio_mel"] + terms["audio_units"])
     torch.testing.assert_close(terms["loss"], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_blur_is_not_listened_to_while_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    objective = objective_of(judge=judge_of())
+    objective = objective_of(guidance=heard_by(judge_of()))
     batch = batch_for(objective)
     counts = []
 
@@ -179,7 +183,7 @@ def test_a_blur_is_not_listened_to_while_training(monkeypatch: pytest.MonkeyPatc
         counts.append(len(motion))
         return audio_consistency(judge, head, motion, fps, **speech)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(diffusion_objective, "audio_consistency", count)
+    monkeypatch.setattr(guidance, "audio_consistency", count)
     for share, heard in ((0.1, []), (0.9, [BATCH])):
         monkeypatch.setattr(diffusion_objective, "listening_share", lambda alpha_bar, _, s=share: 0 * alpha_bar + s)
         assert torch.isfinite(terms_of(objective.train(), batch)["loss"])
@@ -189,7 +193,7 @@ def test_a_blur_is_not_listened_to_while_training(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_judge_hears_the_estimate_in_its_own_unit_beside_its_own_speech(monkeypatch: pytest.MonkeyPatch) -> None:
-    objective = objective_of(judge=judge_of()).eval()
+    objective = objective_of(guidance=heard_by(judge_of())).eval()
     batch = batch_for(objective)
     truth = batch.motion[:, 4:]
     monkeypatch.setattr(MotionDenoiser, "forward", lambda self, *_: self.normalise(truth))
@@ -199,7 +203,7 @@ def test_the_judge_hears_the_estimate_in_its_own_unit_beside_its_own_speech(monk
         heard.update(motion=motion, **speech)
         return audio_consistency(judge, head, motion, fps, **speech)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(diffusion_objective, "audio_consistency", listen)
+    monkeypatch.setattr(guidance, "audio_consistency", listen)
     terms = terms_of(objective, batch)
     torch.testing.assert_close(heard["motion"], truth, atol=1e-5, rtol=0)
     assert torch.equal(heard["log_mel"], batch.log_mel)
@@ -236,7 +240,7 @@ def test_what_lies_beyond_the_clip_does_not_count() -> None:
 
 
 def test_generators_decide_everything() -> None:
-    objective = objective_of(judge=judge_of()).eval()
+    objective = objective_of(guidance=heard_by(judge_of())).eval()
     batch = batch_for(objective)
     assert torch.equal(terms_of(objective, batch)["loss"], terms_of(objective, batch)["loss"])
     assert not torch.equal(terms_of(objective, batch, 1)["loss"], terms_of(objective, batch)["loss"])

@@ -11,14 +11,24 @@ from thunder_cli.options import (
     ConfigFile,
     Device,
     Force,
+    ForgetPrior,
+    Hubert,
     Json,
     LearningRate,
+    LipReader,
+    LipReaderInput,
+    M2s,
     Output,
     Preset,
     Quiet,
     Resume,
     Seed,
     Steps,
+    TuneExpert,
+    WeightLipReader,
+    WeightLips,
+    WeightM2s,
+    check_guides,
 )
 
 
@@ -34,6 +44,12 @@ def train_animator(
     dataset: Annotated[Path, typer.Argument(help="A dataset.")] = Path("dataset.h5"),
     *,
     output: Output = Path("animator.h5"),
+    m2s: M2s = None,
+    hubert: Hubert = None,
+    lipreader: LipReader = None,
+    lipreader_input: LipReaderInput = None,
+    tune_expert: TuneExpert = False,
+    forget_prior: ForgetPrior = False,
     speech_encoder: Annotated[
         Path | None,
         typer.Option("--speech-encoder", help="Folder of wav2vec 2.0, HuBERT or WavLM to hear by.  [default: our own]"),
@@ -47,6 +63,9 @@ def train_animator(
     teacher_forcing: Annotated[
         bool, typer.Option("--teacher-forcing", help="Feed the true frame before; quicker, and further from sampling.")
     ] = False,
+    weight_m2s: WeightM2s = None,
+    weight_lipreader: WeightLipReader = None,
+    weight_lips: WeightLips = None,
     steps: Steps = None,
     autoencoder_steps: Annotated[
         int | None,
@@ -65,8 +84,11 @@ def train_animator(
 ) -> None:
     """Trains a deterministic animator, a baseline of the papers: FaceFormer, or CodeTalker in its two stages.
 
+    With --m2s a mesh-to-speech model judges what it says, with --lipreader a lip reader.
+
     Example: `thunder train-animator faceformer dataset.h5`
     """
+    check_guides(m2s=m2s, hubert=hubert, lipreader=lipreader, reading=(lipreader_input, tune_expert, forget_prior))
     if speech_encoder_layer is not None and speech_encoder is None:
         raise typer.BadParameter("needs --speech-encoder FOLDER", param_hint="--speech-encoder-layer")
 
@@ -83,6 +105,12 @@ def train_animator(
         "learning_rate": learning_rate,
         "freeze_encoder": freeze_encoder or None,
         "teacher_forcing": teacher_forcing or None,
+        "weight_m2s": weight_m2s,
+        "weight_lipreader": weight_lipreader,
+        "weight_lips": weight_lips,
+        "lipreader_input": lipreader_input,
+        "tune_expert": tune_expert or None,
+        "forget_prior": forget_prior or None,
     }
     coded = animator is Animator.CODETALKER
     settings: type[TrainAnimatorConfig] = TrainCodeTalkerConfig if coded else TrainAnimatorConfig
@@ -90,6 +118,9 @@ def train_animator(
         dataset,
         output,
         settings.resolve(preset=preset, file=config, options=options),
+        m2s=m2s,
+        hubert=hubert,
+        lipreader=lipreader,
         speech_encoder=speech_encoder,
         speech_encoder_layer=speech_encoder_layer,
         seed=seed,

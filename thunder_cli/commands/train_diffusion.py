@@ -10,15 +10,24 @@ from thunder_cli.options import (
     ConfigFile,
     Device,
     Force,
+    ForgetPrior,
     Hubert,
     Json,
     LearningRate,
+    LipReader,
+    LipReaderInput,
+    M2s,
     Output,
     Preset,
     Quiet,
     Resume,
     Seed,
     Steps,
+    TuneExpert,
+    WeightLipReader,
+    WeightLips,
+    WeightM2s,
+    check_guides,
 )
 
 
@@ -26,10 +35,12 @@ def train_diffusion(
     dataset: Annotated[Path, typer.Argument(help="A dataset.")] = Path("dataset.h5"),
     *,
     output: Output = Path("diffusion.h5"),
-    m2s: Annotated[
-        Path | None, typer.Option("--m2s", help="Frozen mesh-to-speech model that listens; without it, nobody does.")
-    ] = None,
+    m2s: M2s = None,
     hubert: Hubert = None,
+    lipreader: LipReader = None,
+    lipreader_input: LipReaderInput = None,
+    tune_expert: TuneExpert = False,
+    forget_prior: ForgetPrior = False,
     speech_encoder: Annotated[
         Path | None,
         typer.Option("--speech-encoder", help="Folder of wav2vec 2.0, HuBERT or WavLM to hear by.  [default: our own]"),
@@ -43,14 +54,15 @@ def train_diffusion(
     freeze_encoder: Annotated[
         bool, typer.Option("--freeze-encoder", help="Leave the speech encoder as it is.")
     ] = False,
-    weight_m2s: Annotated[float | None, typer.Option("--weight-m2s", help="Of the audio-consistency loss.")] = None,
+    weight_m2s: WeightM2s = None,
+    weight_lipreader: WeightLipReader = None,
     m2s_schedule: Annotated[
         str | None,
         typer.Option(
-            "--m2s-schedule", help="Of that weight over timesteps: alpha, snr, constant or late.  [default: alpha]"
+            "--m2s-schedule", help="Of these weights over timesteps: alpha, snr, constant or late.  [default: alpha]"
         ),
     ] = None,
-    weight_lips: Annotated[float | None, typer.Option("--weight-lips", help="Of the lip vertices.")] = None,
+    weight_lips: WeightLips = None,
     weight_vertices: Annotated[float | None, typer.Option("--weight-vertices", help="Of the face's vertices.")] = None,
     weight_closure: Annotated[
         float | None, typer.Option("--weight-closure", help="Of the gap between the lips.")
@@ -81,12 +93,11 @@ def train_diffusion(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Trains the diffusion animator; with --m2s, a frozen mesh-to-speech model judges what it says.
+    """Trains the diffusion animator; --m2s lets a frozen mesh-to-speech model judge what it says, --lipreader a lip reader.
 
-    Example: `thunder train-diffusion dataset.h5 --m2s m2s.h5`
+    Example: `thunder train-diffusion dataset.h5 --m2s m2s.h5 --lipreader lipreader.h5`
     """
-    if hubert is not None and m2s is None:
-        raise typer.BadParameter("needs --m2s MODEL", param_hint="--hubert")
+    check_guides(m2s=m2s, hubert=hubert, lipreader=lipreader, reading=(lipreader_input, tune_expert, forget_prior))
     if speech_encoder_layer is not None and speech_encoder is None:
         raise typer.BadParameter("needs --speech-encoder FOLDER", param_hint="--speech-encoder-layer")
 
@@ -102,6 +113,10 @@ def train_diffusion(
         "max_clips": max_clips,
         "motion_noise": motion_noise,
         "weight_m2s": weight_m2s,
+        "weight_lipreader": weight_lipreader,
+        "lipreader_input": lipreader_input,
+        "tune_expert": tune_expert or None,
+        "forget_prior": forget_prior or None,
         "m2s_schedule": m2s_schedule,
         "weight_lips": weight_lips,
         "weight_vertices": weight_vertices,
@@ -115,6 +130,7 @@ def train_diffusion(
         TrainDiffusionConfig.resolve(preset=preset, file=config, options=options),
         m2s=m2s,
         hubert=hubert,
+        lipreader=lipreader,
         speech_encoder=speech_encoder,
         speech_encoder_layer=speech_encoder_layer,
         encoder_from=encoder_from,
