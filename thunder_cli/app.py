@@ -11,8 +11,6 @@ A command is a function in `commands/<name>.py` that is registered below. It
 - calls `console.report_failures`, which exits 1, if some items of many failed.
 """
 
-import io
-import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -39,7 +37,8 @@ from thunder_cli.commands import (
     train_recogniser,
     train_vocoder,
 )
-from thunder_cli.console import ThunderGroup
+from thunder_cli.console import ThunderGroup, show_all_characters
+from thunder_cli.help_pages import ThunderCommand
 
 app = typer.Typer(
     name="thunder",
@@ -88,12 +87,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor.doctor,
 }
 for name, function in COMMANDS.items():
-    app.command(name)(function)
+    app.command(name, cls=ThunderCommand)(function)
 
 
 def main() -> None:
     """Entry point of the `thunder` program."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A name or a text that the terminal cannot show is no reason to fail after the work is done.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    show_all_characters()
     app()

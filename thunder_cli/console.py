@@ -1,5 +1,7 @@
 """The terminal: results on stdout, talk and progress on stderr, and errors as one line."""
 
+import codecs
+import io
 import json
 import math
 import os
@@ -18,6 +20,7 @@ from typer.core import TyperGroup
 
 from stages.runtime.errors import Failure, ThunderError, summarise_failures
 from stages.runtime.progress import Advance, Progress, silent
+from thunder_cli.help_pages import choose_colours, tidy_options
 from thunder_cli.usage import UsageError, explain_usage
 
 if TYPE_CHECKING:
@@ -39,6 +42,10 @@ stdout = _Lasting(highlight=False, emoji=False)
 
 _WIDTH_OF_A_PIPE = 10_000
 
+# What the toolkit itself prints and an ASCII terminal cannot show; one for one, so that tables keep their shape.
+_SPELLED = {"…": "~", "\N{MINUS SIGN}": "-", "\N{EN DASH}": "-", "×": "x", "²": "2", "³": "3", "µ": "u", "·": "."}
+_SPELLED |= dict(zip("▁▂▃▄▅▆▇█", "._-=+*%#", strict=True))
+
 # What shows that the command works, if anything does: a terminal has room for one.
 _displays: list["Display"] = []
 
@@ -56,6 +63,12 @@ class ThunderGroup(TyperGroup):
             return super().make_context(*args, **kwargs)
         except UsageError as error:
             _refuse(error)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help."""
+        tidy_options([parameter for parameter in self.get_params(ctx) if parameter.param_type_name == "option"])
+        choose_colours()
+        super().format_help(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the subcommand.
@@ -119,6 +132,26 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 def _interrupt(signum: int, frame: Any) -> None:
     raise KeyboardInterrupt
+
+
+def show_all_characters() -> None:
+    """Lets stdout and stderr spell what they cannot show: no name or text is a reason to fail after the work is done."""
+    codecs.register_error("spelled", _spell)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="spelled")
+
+
+def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    spelled = _SPELLED.get(character)
+    if spelled is None:
+        return codecs.backslashreplace_errors(
+            UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+        )
+    return spelled, error.start + 1
 
 
 def print_error(message: str) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stages.metrics import diversity, geometry, lip_readability, lip_sync, readability, speech_recovery
 from stages.metrics.faces import ALL_VERTICES, ClipFaces, Face, Region
-from stages.runtime.errors import ThunderError
+from stages.runtime.errors import ThunderError, did_you_mean
 
 Need = Literal["reference", "takes", "closures", "m2s", "recogniser", "lipreader"]
 Weight = Literal["clip", "frame", "character", "closure", "viseme"]
@@ -277,7 +277,8 @@ def find_metrics(name: str, catalogue: Sequence[Metric] = CATALOGUE) -> list[Met
     found = [metric for metric in catalogue if metric.name == name or metric.name.startswith(f"{name}-")]
     if not found:
         known = ", ".join(metric.name for metric in catalogue)
-        raise ThunderError(f"metric {name!r} is not known; wanted some of {known}")
+        near = did_you_mean(name, [metric.name for metric in catalogue])
+        raise ThunderError(f"metric {name!r} is not known; wanted some of {known}{near}")
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
+from thunder_cli.completions import LAYOUTS, one_of
 from thunder_cli.options import Force, Jobs, Json, Output, Quiet, Seed
 
 
@@ -13,7 +14,11 @@ def preprocess(
     folder: Annotated[Path, typer.Argument(help="The corpus.")],
     output: Output = Path("dataset.h5"),
     layout: Annotated[
-        str | None, typer.Option(help="arkit, flame, meshes, biwi, vocaset or vocaset-processed; found by looking.")
+        str | None,
+        typer.Option(
+            help="arkit, flame, meshes, biwi, vocaset or vocaset-processed; found by looking.",
+            autocompletion=one_of(LAYOUTS),
+        ),
     ] = None,
     fps: Annotated[float | None, typer.Option(help="Frame rate to write; the corpus's own, for VOCASET 30.")] = None,
     lips: Annotated[
@@ -28,7 +33,10 @@ def preprocess(
     scale: Annotated[
         float, typer.Option(help="Factor to metres, for a folder of meshes: 0.001 for millimetres.")
     ] = 1.0,
-    biwi_test: Annotated[str, typer.Option(help="BIWI's test set: A (known speakers) or B (new ones).")] = "A",
+    biwi_test: Annotated[
+        str,
+        typer.Option(help="BIWI's test set: A (known speakers) or B (new ones).", autocompletion=one_of(("A", "B"))),
+    ] = "A",
     allow_mismatch: Annotated[
         bool, typer.Option("--allow-mismatch", help="Go on where sound and motion differ by 100 ms or more.")
     ] = False,

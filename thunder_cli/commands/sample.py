@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from thunder_cli import console
+from thunder_cli.completions import EMOTIONS, SAMPLERS, SPLITS, one_of
 from thunder_cli.options import ConfigFile, Device, Force, Hubert, Json, Output, Quiet, Seed
 
 
@@ -22,7 +23,10 @@ def sample(
     model: Annotated[
         Path | None, typer.Option("--model", help="A trained model.  [default: diffusion.h5, else the embedded one]")
     ] = None,
-    split: Annotated[str | None, typer.Option("--split", help="Also animate the clips of train, val or test.")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="Also animate the clips of train, val or test.", autocompletion=one_of(SPLITS)),
+    ] = None,
     dataset: Annotated[Path, typer.Option("--dataset", help="Where --split looks.")] = Path("dataset.h5"),
     clips: Annotated[
         int | None, typer.Option("--clips", help="Of that split, always the same ones.  [default: all]", min=1)
@@ -33,7 +37,10 @@ def sample(
         Path | None,
         typer.Option("--speech-encoder", help="Folder that the model hears by, if it was trained with one."),
     ] = None,
-    emotion: Annotated[str | None, typer.Option("--emotion", help="One the model knows; free if not given.")] = None,
+    emotion: Annotated[
+        str | None,
+        typer.Option("--emotion", help="One the model knows; free if not given.", autocompletion=one_of(EMOTIONS)),
+    ] = None,
     intensity: Annotated[float | None, typer.Option("--intensity", help="Of the emotion, 0 to 1.")] = None,
     keyframes: Annotated[
         Path | None, typer.Option("--keyframes", help="File of emotions over time: lines such as `2.5 happy 0.8`.")
@@ -41,7 +48,8 @@ def sample(
     subject: Annotated[str | None, typer.Option("--subject", help="Whose style; free if not given.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", help="Denoising steps a window.  [default: 8]")] = None,
     sampler: Annotated[
-        str | None, typer.Option("--sampler", help="ddim or dpm-solver.  [default: ddim]", show_default=False)
+        str | None,
+        typer.Option("--sampler", help="ddim or dpm-solver.  [default: ddim]", autocompletion=one_of(SAMPLERS)),
     ] = None,
     guidance: Annotated[
         float | None, typer.Option("--guidance", help="1 as trained; more follows speech harder.  [default: 2]")
@@ -55,7 +63,9 @@ def sample(
     rerank: Annotated[
         str | None,
         typer.Option(
-            "--rerank", help="m2s draws more takes and keeps those that speak best by --m2s, else the embedded one."
+            "--rerank",
+            autocompletion=one_of(("m2s",)),
+            help="m2s draws more takes and keeps those that speak best by --m2s, else the embedded one.",
         ),
     ] = None,
     draws: Annotated[

@@ -6,22 +6,28 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
+from thunder_cli.completions import ENGINES, LANGUAGES, some_of
 from thunder_cli.options import Force, Jobs, Json, Quiet, Seed
 
 
 def synthesize(
     output: Annotated[Path, typer.Argument(help="Folder to make.")] = Path("corpus"),
-    hours: Annotated[float | None, typer.Option(help="How much speech, in all (default 1).")] = None,
+    hours: Annotated[float | None, typer.Option(help="How much speech, in all.  [default: 1]")] = None,
     clips: Annotated[int | None, typer.Option(help="How many clips, instead of hours.", min=1)] = None,
     subjects: Annotated[int, typer.Option(help="How many people speak.", min=1)] = 40,
     fps: Annotated[float, typer.Option(help="Frames per second of the motion.", min=5, max=240)] = 25.0,
     engine: Annotated[
-        str, typer.Option(help="Speech engines, divided among the speakers: espeak, flite, festival, with commas.")
+        str,
+        typer.Option(
+            help="Speech engines, divided among the speakers: espeak, flite, festival, with commas.",
+            autocompletion=some_of(ENGINES),
+        ),
     ] = "espeak",
     languages: Annotated[
         str,
         typer.Option(
-            help="Languages of the speakers: en, de, es, fr, it, zh, with commas; named twice, twice as many."
+            help="Languages of the speakers: en, de, es, fr, it, zh, with commas; named twice, twice as many.",
+            autocompletion=some_of(LANGUAGES),
         ),
     ] = "en",
     held_out: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
+from thunder_cli.completions import M2S_INPUTS, one_of
 from thunder_cli.options import (
     ConfigFile,
     Device,
@@ -26,7 +27,12 @@ def train_m2s(
     dataset: Annotated[Path, typer.Argument(help="A dataset.")] = Path("dataset.h5"),
     *,
     output: Output = Path("m2s.h5"),
-    what: Annotated[str | None, typer.Option("--input", help="mouth2s, face2s or exp2s.")] = None,
+    what: Annotated[
+        str | None,
+        typer.Option(
+            "--input", help="mouth2s, face2s or exp2s.  [default: mouth2s]", autocompletion=one_of(M2S_INPUTS)
+        ),
+    ] = None,
     hubert: Hubert = None,
     hubert_layer: Annotated[
         int | None, typer.Option("--hubert-layer", min=1, help="Of its transformer layers.  [default: 6]")
