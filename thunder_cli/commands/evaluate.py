@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from thunder_cli import console
+from thunder_cli.completions import METRICS, some_of
 from thunder_cli.options import Device, Force, Hubert, Json, Output, Quiet, Seed
 
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ def evaluate(
         bool, typer.Option("--same-judge", help="Let a model judge that had a part in them.")
     ] = False,
     metrics: Annotated[
-        str | None, typer.Option(help="Names, separated by commas.  \\[default: all that the inputs allow]")
+        str | None,
+        typer.Option(
+            help="Names, separated by commas.  \\[default: all that the inputs allow]", autocompletion=some_of(METRICS)
+        ),
     ] = None,
     convention: Annotated[
         str,
