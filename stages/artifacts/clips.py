@@ -22,7 +22,7 @@ from stages.artifacts.files import (
 )
 from stages.artifacts.head_record import HeadRecord, read_head, write_head
 from stages.artifacts.resumable import check_unfinished, unfinished_path, write_resumable
-from stages.runtime.errors import ThunderError
+from stages.runtime.errors import ThunderError, did_you_mean
 from stages.runtime.provenance import Provenance
 
 SAMPLE_RATE_HZ = 16_000
@@ -335,6 +335,10 @@ class ClipFile:
                 group["waveform"].shape[0] / SAMPLE_RATE_HZ,
                 str(attrs["transcript"]),
                 group["motion"].shape[0] if group["motion"].ndim == 3 else 1,
+                str(attrs["emotion"]),
+                str(attrs["language"]),
+                len(group["phones"]) if "phones" in group else 0,
+                "vertices" in group,
             )
 
     def has_vertices(self, clip_id: str) -> bool:
@@ -371,7 +375,10 @@ class ClipFile:
         group = self.file["clips"].get(clip_id)
         if not isinstance(group, h5py.Group):
             some = ", ".join(list(self)[:5]) + (", ..." if len(self) > 5 else "")
-            raise ThunderError(f"{self.path}: no clip {clip_id!r}; it holds {len(self)} clips: {some}")
+            raise ThunderError(
+                f"{self.path}: no clip {clip_id!r}; it holds {len(self)} clip{'s' if len(self) > 1 else ''}: {some}"
+                + did_you_mean(clip_id, self)
+            )
         return group
 
 

@@ -216,7 +216,7 @@ def test_a_template_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_clip_is_refused_with_some_that_are_known(tmp_path: Path) -> None:
     with open_clips(write(tmp_path / "a.h5", GOOD)) as file, pytest.raises(ThunderError) as error:
         file.read("d")
-    assert str(error.value).endswith("no clip 'd'; it holds 1 clips: c")
+    assert str(error.value).endswith("no clip 'd'; it holds 1 clip: c")
 
 
 def test_a_file_without_clips_is_refused(tmp_path: Path) -> None:
