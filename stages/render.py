@@ -1,24 +1,24 @@
 """Films takes side by side with sound, or lays their frames out on a contact sheet."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 
 from stages.artifacts.clips import Clip, ClipFile, open_clips
 from stages.artifacts.files import check_output
-from stages.rendering.picture import caption, grid, num_columns, write_png
+from stages.rendering.comparison import compared
+from stages.rendering.frames_folder import check_folder
 from stages.rendering.studio import Panel, Shoot, Studio, whole_frames_a_thread
-from stages.rendering.video import write_film
+from stages.rendering.takes_film import Layout, film_takes, lay_out_stills
+from stages.rendering.video import TRANSPARENT
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import Failure, ThunderError
 from stages.runtime.progress import Progress, silent
 
-Format = Literal["mp4", "png"]
+Format = Literal["mp4", "webm", "mov", "gif", "png", "frames"]
 
 # Stills are few and small, and looked at for longer than a frame of a film.
 STILL_OVERSAMPLING = 2
@@ -51,6 +51,9 @@ def render(
     reference_path: Path | None = None,
     panel_height: int = 480,
     num_stills: int = 8,
+    transparent: bool = False,
+    captions: bool = True,
+    error_scale_mm: float | None = None,
     device: str = "cpu",
     force: bool = False,
     progress: Progress = silent,
@@ -63,12 +66,16 @@ def render(
     Args:
         input_path: `samples.h5`, or a `dataset.h5` to film what was recorded.
         output_path: the file to write; where there are several clips, `<stem>.<clip><suffix>` beside it.
-        output_format: `mp4`, or `png` for a sheet with a row for each take and columns of evenly spaced frames.
+        output_format: `mp4`, `webm`, `mov` or `gif`; `frames` for a folder of png and the speech; `png` for a sheet with a
+            row for each take and columns of evenly spaced frames.
         clip_ids: which clips; all, if none is named.
         takes: numbers of the takes, from 0; all, if none is named.
         reference_path: a dataset whose clips of the same names are shown first.
         panel_height: pixels.
         num_stills: columns of a sheet.
+        transparent: leave out the background; webm, mov, png and frames can.
+        captions: say under each head which clip, take and seed it is, and how far its lips are from the reference's.
+        error_scale_mm: colour takes by their distance from the reference, up to this; head units where heads have no metres.
         device: where to draw.
         force: replace outputs that exist.
         progress: told one unit a frame.
@@ -76,10 +83,8 @@ def render(
     Raises:
         ThunderError: unreadable input, unknown clip or take, or, if only one clip was asked for, its failure.
     """
-    if not 32 <= panel_height <= 4096:
-        raise ThunderError(f"panel height wanted 32 to 4096 pixels, found {panel_height}; choose another --size")
-    if not 1 <= num_stills <= 64:
-        raise ThunderError(f"a sheet wanted 1 to 64 columns, found {num_stills}; choose other --columns")
+    _check_size(panel_height, num_stills)
+    _check_looks(output_format, transparent, reference_path, error_scale_mm)
     where = resolve_device(device)
     if where.type == "mps":
         where = torch.device("cpu")  # has no 64-bit scatter, of which the z-buffer is made
@@ -89,7 +94,7 @@ def render(
             clips.summary(clip_id)  # says at once which clip is unknown
         targets = {clip_id: _target(output_path, clip_id, alone=len(chosen) == 1) for clip_id in chosen}
         for path in targets.values():
-            check_output(path, force=force)
+            (check_folder if output_format == "frames" else check_output)(path, force=force)
         files, failures, num_frames = [], [], 0
         studio = Studio(
             clips.head,
@@ -97,21 +102,44 @@ def render(
             where,
             num_workers,
             oversampling=STILL_OVERSAMPLING if output_format == "png" else 1,
+            transparent=transparent,
         )
         for clip_id, path in targets.items():
             try:
                 panels, clip = _panels(clips, clip_id, takes, reference_path, where)
-                shoot = Shoot(studio, clip_id, panels)
-                if output_format == "mp4":
-                    num_frames += _film(shoot, clip, path, progress)
+                if reference_path is not None:
+                    panels = compared(panels, clips.head, error_scale_mm)
+                layout = Layout(Shoot(studio, clip_id, panels), clip, clips.head, captions, error_scale_mm)
+                if output_format == "png":
+                    num_frames += lay_out_stills(layout, path, num_stills, progress)
                 else:
-                    num_frames += _sheet(shoot, clip, path, num_stills, progress)
+                    num_frames += film_takes(layout, path, output_format, progress)
                 files.append(path)
             except ThunderError as error:
                 if len(chosen) == 1:
                     raise
                 failures.append(Failure(clip_id, str(error)))
     return RenderResult(files, failures, len(chosen), num_frames)
+
+
+def _check_size(panel_height: int, num_stills: int) -> None:
+    if not 32 <= panel_height <= 4096:
+        raise ThunderError(f"panel height wanted 32 to 4096 pixels, found {panel_height}; choose another --size")
+    if not 1 <= num_stills <= 64:
+        raise ThunderError(f"a sheet wanted 1 to 64 columns, found {num_stills}; choose other --columns")
+
+
+def _check_looks(
+    output_format: Format, transparent: bool, reference_path: Path | None, error_scale_mm: float | None
+) -> None:
+    if transparent and output_format not in (*TRANSPARENT, "png", "frames"):
+        raise ThunderError(f"--transparent: {output_format} has a background always; wanted webm, mov, png or frames")
+    if error_scale_mm is None:
+        return
+    if reference_path is None:
+        raise ThunderError("--errors wants something to compare takes with; name the dataset with --reference")
+    if not 0.001 <= error_scale_mm <= 1e6:
+        raise ThunderError(f"--errors wanted millimetres at which colours end, 0.001 or more, found {error_scale_mm:g}")
 
 
 def _target(output_path: Path, clip_id: str, *, alone: bool) -> Path:
@@ -167,44 +195,3 @@ def _recorded(clips: ClipFile, clip_id: str, device: torch.device) -> tuple[Pane
     template = torch.from_numpy(clips.template(clip.subject)).to(device)
     motion = torch.from_numpy(clip.motion).to(device)
     return Panel("recorded", f"{clip_id} · recorded", motion, template, clip.vertices), clip
-
-
-def _film(shoot: Shoot, clip: Clip, path: Path, progress: Progress) -> int:
-    studio, count = shoot.studio, len(shoot.panels)
-    columns = num_columns(count, studio.width / (studio.height + studio.caption_height))
-    captions = np.stack([studio.label(panel.label) for panel in shoot.panels])
-    size = (math.ceil(count / columns) * (studio.height + studio.caption_height), columns * studio.width)
-    waveform = clip.waveform.astype("f4") / 32768
-    with (
-        progress(f"rendering {clip.id}", total=clip.num_frames) as advance,
-        write_film(path, size, clip.num_frames, clip.fps, waveform=waveform) as add,
-    ):
-        for pictures in shoot.runs(range(clip.num_frames)):
-            under = np.broadcast_to(captions, (len(pictures), *captions.shape))
-            add(grid(np.concatenate([pictures, under], axis=2), columns))
-            advance(len(pictures))
-    return clip.num_frames * count
-
-
-def _sheet(shoot: Shoot, clip: Clip, path: Path, num_stills: int, progress: Progress) -> int:
-    studio = shoot.studio
-    num_stills = min(num_stills, clip.num_frames)
-    # The middles of equal parts of the clip.
-    frames = [int((k + 0.5) * clip.num_frames / num_stills) for k in range(num_stills)]
-    runs = []
-    with progress(f"rendering {clip.id}", total=num_stills) as advance:
-        for pictures in shoot.runs(frames):
-            runs.append(pictures)
-            advance(len(pictures))
-    labels = [[f"{p.name} · {f / clip.fps:.2f} s{_spoken(clip, f)}" for p in shoot.panels] for f in frames]
-    captions = np.array([[studio.label(text) for text in row] for row in labels])
-    panels = np.concatenate([np.concatenate(runs), captions], axis=2).swapaxes(0, 1)  # (N, stills, height, width, 3)
-    sheet = grid(panels.reshape(-1, *panels.shape[2:]), num_stills)
-    title = caption(f"{clip.id}   {clip.transcript}".strip(), studio.caption_height, sheet.shape[1])
-    write_png(path, np.concatenate([title, sheet]))
-    return num_stills * len(shoot.panels)
-
-
-def _spoken(clip: Clip, frame: int) -> str:
-    time = frame / clip.fps
-    return next((f" · {p.label}" for p in clip.phones if p.start_s <= time < p.end_s), "")

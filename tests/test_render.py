@@ -3,13 +3,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from stages.artifacts.clips import write_clips
+from stages.artifacts.clips import open_clips, write_clips
+from stages.heads.head import region_indices
 from stages.render import render
 from stages.rendering import studio
+from stages.rendering.comparison import compared
+from stages.rendering.studio import Panel, Studio
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 from tests.builders import small_clip, small_head
@@ -93,6 +97,60 @@ def test_a_sheet_has_a_row_for_each_take_after_the_reference(tmp_path):
     assert sheet.shape == (16 + 4 * (60 + 16), 4 * 48, 3)
 
 
+@pytest.mark.parametrize("output_format", ["webm", "mov", "gif", "frames"])
+def test_other_films_hold_every_frame(tmp_path, output_format):
+    samples = write_samples(tmp_path / "samples.h5", takes=2)
+    path = tmp_path / f"takes.{output_format}"
+    assert render(samples, path, output_format=output_format, panel_height=64).num_frames == 24
+    if output_format == "frames":
+        pictures = np.stack([np.asarray(Image.open(p)) for p in sorted(path.glob("*.png"))])
+        assert films.sound(path / "speech.wav", 16_000).std() > 0
+    else:
+        pictures = films.frames(path, 64 + 16, 2 * 52)
+    assert pictures.shape == (12, 80, 104, 3)
+    assert (pictures[:, :64].reshape(12, 64, 2, 52, 3).std((1, 3)) > 5).all()
+
+
+def test_without_background_and_captions_a_head_stands_alone(tmp_path):
+    samples = write_samples(tmp_path / "samples.h5", takes=1)
+    render(samples, tmp_path / "a", output_format="frames", panel_height=64, transparent=True, captions=False)
+    render(samples, tmp_path / "b", output_format="frames", panel_height=64, captions=False)
+    alone, before_a_wall = (np.asarray(Image.open(tmp_path / name / "000003.png")).astype(int) for name in "ab")
+    assert alone.shape == (64, 52, 4)
+    seen = alone[..., 3]
+    assert (seen[:2] == 0).all()
+    assert (seen == 255).mean() > 0.2
+    assert ((seen > 0) & (seen < 255)).any()  # a smooth outline
+    assert np.abs(alone[..., :3] - before_a_wall)[seen == 255].max() <= 1
+
+
+def test_errors_are_shown_on_the_surface_in_millimetres(tmp_path):
+    samples = write_samples(tmp_path / "samples.h5", clips=("s1_clip",), takes=2, num_frames=3)
+    with open_clips(samples) as file:
+        clip, head = file.read("s1_clip"), file.head
+    with write_clips(
+        tmp_path / "d.h5", "thunder.dataset", head, Provenance(seed=0, command="test"), force=True
+    ) as writer:
+        writer.add(dataclasses.replace(clip, motion=clip.motion[0], seed=None))
+    options = {"output_format": "frames", "panel_height": 64, "reference_path": tmp_path / "d.h5", "captions": False}
+    for name, scale in (("fine", 0.01), ("coarse", 1000.0)):
+        render(samples, tmp_path / name, error_scale_mm=scale, **options)
+    fine, coarse = (np.asarray(Image.open(tmp_path / name / "000001.png")).astype(int) for name in ("fine", "coarse"))
+    assert fine.shape == (64 + 20, 3 * 52, 3)
+    recorded, same, other = np.split(fine[:64], 3, axis=1)
+    assert np.array_equal(recorded, same)  # take 0 is what was recorded
+    assert np.abs(other - same).max() > 60
+    recorded, _, other = np.split(coarse[:64], 3, axis=1)
+    assert np.abs(other - recorded).mean() < 3  # a metre is far
+    studio = Studio(head, 64, torch.device("cpu"), 1)
+    motion = torch.from_numpy(clip.motion)
+    panels = [Panel(str(k), f"take {k}", motion[k], studio.head.template) for k in (0, 0, 1)]
+    labels = [panel.label for panel in compared(panels, head, 1.0)]
+    lips = studio.head.vertices(motion, indices=region_indices(head, "lips"), pose=False)
+    error = 1e3 * (lips[1] - lips[0]).norm(dim=-1).amax(-1).mean()
+    assert labels == ["take 0", "take 0 · lips off by 0.00 mm", f"take 1 · lips off by {error:.2f} mm"]
+
+
 def calm_dataset(path, num_frames=30, fps=25.0, vertices=False):
     """Clips s0_clip and s1_clip."""
     with write_clips(path, "thunder.dataset", small_head(), Provenance(seed=0, command="test"), force=True) as writer:
@@ -147,7 +205,11 @@ def test_the_command_writes_what_it_says(cli, tmp_path):
         (["--clip", "zz"], 1, "samples.h5: no clip 'zz'"),
         (["--takes", "5"], 1, "clip a has takes 0 to 2, but --takes names 5"),
         (["--takes", "x"], 2, "--takes wanted numbers"),
-        (["-o", "film.avi"], 2, "ends in .mp4 or .png"),
+        (["-o", "film.avi"], 2, "wanted a name that ends in .mp4, .webm, .mov, .gif"),
+        (["--transparent"], 1, "mp4 has a background always; wanted webm, mov, png or frames"),
+        (["--errors", "4"], 1, "name the dataset with --reference"),
+        (["--errors", "0", "--reference", "dataset.h5"], 1, "--errors wanted millimetres"),
+        (["-o", "dataset.h5", "--format", "frames"], 1, "dataset.h5: a file, wanted a folder"),
         (["-o", "film.mp4", "--format", "png"], 2, "--format png wants a name that ends in .png"),
         (["-o", "taken.mp4"], 1, "taken.mp4: exists already"),
         (["--size", "5"], 1, "panel height wanted 32 to 4096"),

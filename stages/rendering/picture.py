@@ -1,4 +1,7 @@
-"""Still pictures: png files, captions, and panels laid out in a grid. All pictures are uint8 sRGB arrays."""
+"""Still pictures: png files, captions, and panels laid out in a grid. All pictures are uint8 sRGB arrays.
+
+Where pictures are transparent, a fourth channel says how much of a pixel is seen.
+"""
 
 import math
 from pathlib import Path
@@ -13,7 +16,7 @@ INK = (214, 217, 222)
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """Writes a picture (height, width, 3); the file appears under its name only when it is whole."""
+    """Writes a picture (height, width, 3 or 4); the file appears under its name only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_or_none(path) as partial:
         Image.fromarray(picture).save(partial, format="png")
@@ -33,6 +36,13 @@ def caption(text: str, height: int, width: int) -> np.ndarray:
     return np.asarray(strip)
 
 
+def opaque(picture: np.ndarray, channels: int) -> np.ndarray:
+    """A picture (..., 3), with a fourth channel that hides what is behind it where there are to be four."""
+    if channels == 3:
+        return picture
+    return np.concatenate([picture, np.full_like(picture[..., :1], 255)], axis=-1)
+
+
 def num_columns(count: int, panel_aspect: float, aspect: float = 16 / 9, longest_row: int = 6) -> int:
     """How many columns to lay panels out in: one row while they are few, else a shape near that of a screen.
 
@@ -49,20 +59,21 @@ def num_columns(count: int, panel_aspect: float, aspect: float = 16 / 9, longest
 
 
 def grid(panels: np.ndarray, columns: int) -> np.ndarray:
-    """Lays panels out row by row; places left over are paper.
+    """Lays panels out row by row; places left over are paper, or nothing where pictures are transparent.
 
     Args:
-        panels: (..., N, height, width, 3).
+        panels: (..., N, height, width, 3 or 4).
         columns: how many stand side by side.
 
     Returns:
-        (..., rows * height, columns * width, 3).
+        (..., rows * height, columns * width, 3 or 4).
     """
     *lead, count, height, width, channels = panels.shape
     rows = math.ceil(count / columns)
     missing = rows * columns - count
     if missing:
-        paper = np.broadcast_to(np.array(PAPER, np.uint8), (*lead, missing, height, width, channels))
+        colour = PAPER if channels == 3 else (0, 0, 0, 0)
+        paper = np.broadcast_to(np.array(colour, np.uint8), (*lead, missing, height, width, channels))
         panels = np.concatenate([panels, paper], len(lead))
     panels = panels.reshape(*lead, rows, columns, height, width, channels)
     return np.moveaxis(panels, -4, -3).reshape(*lead, rows * height, columns * width, channels)

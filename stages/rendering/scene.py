@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stages.artifacts.head_record import HeadRecord
@@ -45,14 +46,19 @@ class Scene:
     background: Tensor
     lamps: tuple[Lamp, ...] = STUDIO
 
-    def render(self, vertices: Tensor) -> tuple[Tensor, Tensor]:
+    def render(
+        self, vertices: Tensor, *, colours: Tensor | None = None, transparent: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Pictures of a batch of poses, differentiable in the vertices through shading, place and silhouettes.
 
         Args:
             vertices: (B, V, 3), head units.
+            colours: (B, V, 3) linear RGB, to be seen dull instead of the mesh's own look.
+            transparent: leave out the background, and say in a fourth channel how much of each pixel the mesh covers.
 
         Returns:
-            (B, height, width, 3) linear RGB, and the share (B,) of each picture that the mesh covers.
+            (B, height, width, 3 or 4) linear RGB, times the cover where transparent, and the share (B,) of each picture
+            that the mesh covers.
         """
         height, width, _ = self.background.shape
         points = self.camera.project(vertices)
@@ -66,10 +72,16 @@ class Scene:
         )
         # One gather for all that is known of a vertex.
         normals = vertex_normals(vertices, self.faces)
-        attributes = torch.cat([normals, self.surface.expand(len(vertices), -1, -1)], 2)
+        # What is coloured does not shine.
+        looks = self.surface.expand(len(vertices), -1, -1) if colours is None else F.pad(colours, (0, 2))
+        attributes = torch.cat([normals, looks], 2)
         normals, surface = interpolate(attributes, self.faces, fragments).split([3, 5], 1)
         light = shade(normals, surface, self.camera.axes()[2].to(vertices), self.lamps)
-        picture = fragments.picture(light, self.background)
+        if transparent:
+            light = F.pad(light, (0, 1), value=1.0)
+            picture = fragments.picture(light, torch.zeros_like(light[:1, :1]))
+        else:
+            picture = fragments.picture(light, self.background)
         return antialias(picture, fragments, points, self.faces, self.edges), fragments.coverage()
 
 

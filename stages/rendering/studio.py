@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from stages.artifacts.head_record import HeadRecord
-from stages.heads.head import build_head
+from stages.heads.head import build_head, rotation_features
 from stages.rendering.camera import Camera, portrait_camera
+from stages.rendering.error_colours import error_colours
 from stages.rendering.picture import caption
 from stages.rendering.scene import head_scene
 from stages.rendering.shading import display_bytes
@@ -37,6 +38,9 @@ class Panel:
         motion: (T, D).
         template: (V, 3) the subject at rest.
         vertices: (T, V, 3) to be shown as they are, instead of the motion.
+        truth: what the surface is coloured by its distance from, head pose apart; among panels that have one, those that
+            have none are coloured as without error.
+        full_scale: the distance that has the last of the colours, head units.
     """
 
     name: str
@@ -44,17 +48,26 @@ class Panel:
     motion: Tensor
     template: Tensor
     vertices: np.ndarray | None = None
+    truth: "Panel | None" = None
+    full_scale: float = 1.0
 
 
 class Studio:
     """What all clips share: the head, its look, and the size of a panel.
 
     With `oversampling` k, pictures are drawn k times as high and wide and averaged: teeth, lids and lashes of a small
-    picture are finer than its pixels.
+    picture are finer than its pixels. `transparent` pictures have no background, and a fourth channel.
     """
 
     def __init__(
-        self, head: HeadRecord, panel_height: int, device: torch.device, num_workers: int, *, oversampling: int = 1
+        self,
+        head: HeadRecord,
+        panel_height: int,
+        device: torch.device,
+        num_workers: int,
+        *,
+        oversampling: int = 1,
+        transparent: bool = False,
     ) -> None:
         self.head = build_head(head).to(device)
         self.chin = head.landmarks["chin"]
@@ -66,6 +79,9 @@ class Studio:
         self.width = 2 * round(panel_height * PANEL_ASPECT / 2)
         self.caption_height = 2 * max(8, round(panel_height / 40))
         self.oversampling = oversampling
+        self.transparent = transparent
+        self.channels = 4 if transparent else 3
+        self.rotates = bool(rotation_features(head))
         camera = self.camera(self.head.template)
         self.scene = head_scene(head, camera, self.height * oversampling, self.width * oversampling, device)
 
@@ -92,7 +108,7 @@ class Shoot:
         self.least_coverage = SMALLEST_SHARE_OF_REST * float(at_rest)
 
     def draw(self, frames: Sequence[int]) -> np.ndarray:
-        """Pictures (T, N, height, width, 3) of all panels at some frames.
+        """Pictures (T, N, height, width, 3 or 4) of all panels at some frames.
 
         Raises:
             ThunderError: a frame whose vertices are not finite, or that shows no head.
@@ -101,26 +117,46 @@ class Shoot:
             vertices = torch.stack([self._vertices(panel, frames) for panel in self.panels], 1).flatten(0, 1)
             finite = torch.isfinite(vertices).flatten(1).all(1)
             self._check(finite, frames, "vertices that are not finite")
-            runs = [self._pictures(run) for run in vertices.split(self.studio.pictures_at_once)]
+            colours = self._colours(frames)
+            size = self.studio.pictures_at_once
+            runs = [
+                self._pictures(run, None if colours is None else colours[k * size : (k + 1) * size])
+                for k, run in enumerate(vertices.split(size))
+            ]
             coverage = torch.cat([coverage for _, coverage in runs])
             sane = (coverage >= self.least_coverage) & (coverage <= GREATEST_COVERAGE)
             self._check(sane, frames, "a head that has left or filled the picture")
         pictures = np.concatenate([pictures for pictures, _ in runs])
         return pictures.reshape(len(frames), len(self.panels), *pictures.shape[1:])
 
-    def _pictures(self, vertices: Tensor) -> tuple[np.ndarray, Tensor]:
-        linear, coverage = self.scene.render(vertices)
+    def _pictures(self, vertices: Tensor, colours: Tensor | None) -> tuple[np.ndarray, Tensor]:
+        linear, coverage = self.scene.render(vertices, colours=colours, transparent=self.studio.transparent)
         if (k := self.studio.oversampling) > 1:
             linear = linear.unflatten(2, (-1, k)).unflatten(1, (-1, k)).mean((2, 4))
+        if self.studio.transparent:
+            light, cover = linear.split([3, 1], -1)
+            shown = display_bytes(light / cover.clamp(min=1e-4))
+            return torch.cat([shown, (cover * 255).round().to(torch.uint8)], -1).cpu().numpy(), coverage
         return display_bytes(linear).cpu().numpy(), coverage
 
-    def _vertices(self, panel: Panel, frames: Sequence[int]) -> Tensor:
+    def _colours(self, frames: Sequence[int]) -> Tensor | None:
+        """(T * N, V, 3) linear RGB by distance from the truth; None where no panel has one."""
+        if all(panel.truth is None for panel in self.panels):
+            return None
+        of_panels = []
+        for panel in self.panels:
+            shape = self._vertices(panel, frames, pose=False)
+            truth = shape if panel.truth is None else self._vertices(panel.truth, frames, pose=False)
+            of_panels.append(error_colours((shape - truth).norm(dim=-1), panel.full_scale))
+        return torch.stack(of_panels, 1).flatten(0, 1)
+
+    def _vertices(self, panel: Panel, frames: Sequence[int], *, pose: bool = True) -> Tensor:
         # A reference may end a little sooner than the takes: it then stands still.
         here = np.minimum(np.asarray(frames), len(panel.motion) - 1)
-        if panel.vertices is not None:
+        if panel.vertices is not None and (pose or not self.studio.rotates):
             return torch.from_numpy(panel.vertices[here]).to(self.studio.device)
         return self.studio.head.vertices(
-            panel.motion[torch.from_numpy(here).to(self.studio.device)], template=panel.template
+            panel.motion[torch.from_numpy(here).to(self.studio.device)], template=panel.template, pose=pose
         )
 
     def _check(self, good: Tensor, frames: Sequence[int], what: str) -> None:

@@ -1,4 +1,8 @@
-"""Films: H.264 and AAC in mp4, frames piped to ffmpeg as they are made."""
+"""Films, frames piped to ffmpeg as they are made.
+
+mp4: H.264 and AAC, which opens everywhere. webm: VP9 and Opus, for pages; may be transparent. mov: ProRes 4444 and plain sound,
+for editing and compositing; may be transparent. gif: no sound, a palette a frame.
+"""
 
 import os
 import subprocess
@@ -7,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Literal
 
 import ffmpeg
 import numpy as np
@@ -18,6 +22,11 @@ from stages.runtime.atomic_file import whole_or_none
 from stages.runtime.errors import ThunderError
 
 AddFrames = Callable[[np.ndarray], None]
+Container = Literal["mp4", "webm", "mov", "gif"]
+# What can hold how much of a pixel is seen.
+TRANSPARENT: tuple[Container, ...] = ("webm", "mov")
+# Pictures of a gif last whole hundredths of a second, and browsers slow those down that last less than two.
+_GIF_FPS = 50
 
 
 @contextmanager
@@ -29,6 +38,8 @@ def write_film(
     *,
     waveform: np.ndarray | None = None,
     sample_rate_hz: int = 16_000,
+    container: Container = "mp4",
+    transparent: bool = False,
 ) -> Iterator[AddFrames]:
     """Opens a film for writing; it appears under its name only when the block ends without an error.
 
@@ -36,15 +47,17 @@ def write_film(
     sound that goes on longer is cut, sound that ends sooner is followed by silence.
 
     Args:
-        path: the mp4 file to write.
+        path: the file to write.
         size: (height, width) in pixels, both even.
         num_frames: how many frames will be added.
         fps: frames a second.
         waveform: (S,) float in -1..1, mono.
         sample_rate_hz: of the waveform.
+        container: what to write; a gif is silent, and of more than 50 fps it shows every second picture, or third.
+        transparent: frames have a fourth channel, how much of a pixel is seen.
 
     Yields:
-        A function that takes the next frames (T, height, width, 3), uint8 sRGB.
+        A function that takes the next frames (T, height, width, 3), uint8 sRGB, or four where transparent.
 
     Raises:
         ThunderError: ffmpeg failed; its last line is in the message.
@@ -52,6 +65,11 @@ def write_film(
     height, width = size
     if height % 2 or width % 2:
         raise ValueError(f"a film in yuv420p has even sides, given {height} x {width}")
+    if transparent and container not in TRANSPARENT:
+        raise ValueError(f"{container} cannot be transparent")
+    channels = 4 if transparent else 3
+    if container == "gif":
+        waveform = None
     path.parent.mkdir(parents=True, exist_ok=True)
     sound = path.with_name(f".{path.name}.{os.getpid()}.wav")
     added = 0
@@ -62,13 +80,14 @@ def write_film(
                 fitted = np.pad(waveform[:num_samples], (0, max(0, num_samples - len(waveform))))
                 with sound.open("wb") as file:
                     stream_wav(file, fitted, sample_rate_hz)
-            with _running(_command(partial, size, fps, sound if waveform is not None else None), path) as frames:
+            heard = sound if waveform is not None else None
+            with _running(_command(partial, size, fps, heard, container, transparent), path) as frames:
 
                 def add(pictures: np.ndarray) -> None:
                     nonlocal added
-                    if pictures.dtype != np.uint8 or pictures.shape[1:] != (height, width, 3):
+                    if pictures.dtype != np.uint8 or pictures.shape[1:] != (height, width, channels):
                         raise ValueError(
-                            f"wanted uint8 (T, {height}, {width}, 3), given {pictures.dtype} {pictures.shape}"
+                            f"wanted uint8 (T, {height}, {width}, {channels}), given {pictures.dtype} {pictures.shape}"
                         )
                     frames.write(np.ascontiguousarray(pictures).data)
                     added += len(pictures)
@@ -112,33 +131,61 @@ def _explain(path: Path, words: str) -> str:
     return f"{path}: ffmpeg could not write the film: {lines[-1] if lines else 'it said nothing'}; see `thunder doctor`"
 
 
-def _command(target: Path, size: tuple[int, int], fps: float, sound: Path | None) -> list[str]:
+def _command(
+    target: Path, size: tuple[int, int], fps: float, sound: Path | None, container: Container, transparent: bool
+) -> list[str]:
     height, width = size
     rate = Fraction(fps).limit_denominator(1001)
     frames = ffmpeg.input(
         "pipe:",
         format="rawvideo",
-        pix_fmt="rgb24",
+        pix_fmt="rgba" if transparent else "rgb24",
         s=f"{width}x{height}",
         framerate=f"{rate.numerator}/{rate.denominator}",
     )
-    # The colour matrix is chosen and said aloud, so that every player shows the colours that were rendered.
-    streams = [frames.filter("scale", out_color_matrix="bt709", out_range="tv")]
-    options = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
+    options: dict[str, Any]
+    if container == "gif":
+        streams, options = [_with_palettes(frames, rate)], {"loop": 0, "gifflags": "-offsetting-transdiff"}
+    else:
+        # The colour matrix is chosen and said aloud, so that every player shows the colours that were rendered.
+        streams = [frames.filter("scale", out_color_matrix="bt709", out_range="tv")]
+        options = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
+        options |= _video_options(container, transparent)
     if sound is not None:
         # `file:` keeps a name with a colon from being read as a protocol.
         streams.append(ffmpeg.input(f"file:{sound}"))
-        options |= {"acodec": "aac", "audio_bitrate": "128k"}
-    output = ffmpeg.output(
-        *streams,
-        f"file:{target}",
-        format="mp4",
-        vcodec="libx264",
-        pix_fmt="yuv420p",
-        preset="veryfast",
-        crf=18,
-        movflags="+faststart",
-        **options,
-    )
+        options |= _SOUND[container]
+    output = ffmpeg.output(*streams, f"file:{target}", format=container, **options)
     quiet = output.global_args("-loglevel", "error", "-nostdin").overwrite_output()
     return [str(argument) for argument in quiet.compile(find_ffmpeg())]
+
+
+_SOUND: dict[Container, dict[str, Any]] = {
+    "mp4": {"acodec": "aac", "audio_bitrate": "128k"},
+    "webm": {"acodec": "libopus", "audio_bitrate": "96k"},
+    "mov": {"acodec": "pcm_s16le"},
+}
+
+
+def _video_options(container: Container, transparent: bool) -> dict[str, Any]:
+    if container == "webm":
+        # Pictures that are not shown, on which later ones build, are not kept for the transparency.
+        layers = {"pix_fmt": "yuva420p", "auto-alt-ref": 0} if transparent else {"pix_fmt": "yuv420p"}
+        return {"vcodec": "libvpx-vp9", "crf": 24, "b:v": 0, "deadline": "good", "cpu-used": 5, "row-mt": 1, **layers}
+    if container == "mov":
+        pixels = "yuva444p10le" if transparent else "yuv444p10le"
+        return {"vcodec": "prores_ks", "profile:v": "4444", "vendor": "apl0", "pix_fmt": pixels}
+    return {"vcodec": "libx264", "pix_fmt": "yuv420p", "preset": "veryfast", "crf": 18, "movflags": "+faststart"}
+
+
+def _with_palettes(frames: Any, rate: Fraction) -> Any:
+    """Each picture in 256 colours of its own, so that none has to wait for the last; dots that stay where they are.
+
+    Pictures must then be stored whole: to store what changed, ffmpeg compares numbers of colours, and these mean others now.
+    """
+    if rate > _GIF_FPS:
+        slower = rate / -(-rate // _GIF_FPS)
+        frames = frames.filter("fps", f"{slower.numerator}/{slower.denominator}")
+    both = frames.filter_multi_output("split")
+    palettes = both[0].filter("palettegen", stats_mode="single")
+    return ffmpeg.filter([both[1], palettes], "paletteuse", dither="bayer", bayer_scale=4, new=1)

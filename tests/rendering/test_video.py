@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from stages.rendering import video
 from stages.rendering.video import write_film
@@ -14,29 +15,81 @@ def flashes(num_frames, lit, height=32, width=64):
     return pictures
 
 
-@pytest.mark.parametrize("fps", [25.0, 30.0, 29.97])
-def test_sound_and_picture_meet(tmp_path, fps):
+@pytest.mark.parametrize(
+    ("container", "fps", "codecs"),
+    [
+        ("mp4", 25.0, ("h264", "aac")),
+        ("mp4", 30.0, ("h264", "aac")),
+        ("mp4", 29.97, ("h264", "aac")),
+        ("webm", 29.97, ("vp9", "opus")),
+        ("mov", 25.0, ("prores", "pcm_s16le")),
+    ],
+)
+def test_sound_and_picture_meet(tmp_path, container, fps, codecs):
     """A flash at frame 20 and a click at the same time come back together; length and colours too."""
     num_frames = 50
     click = np.zeros(round(num_frames / fps * 16_000) + 4000, "f4")
     at = round(20 / fps * 16_000)
     click[at : at + 200] = np.sin(np.arange(200) * 0.4)
-    path = tmp_path / "film.mp4"
-    with write_film(path, (32, 64), num_frames, fps, waveform=click) as add:
+    path = tmp_path / f"film.{container}"
+    with write_film(path, (32, 64), num_frames, fps, waveform=click, container=container) as add:
         pictures = flashes(num_frames, 20)
         add(pictures[:7])
         add(pictures[7:])
     duration, words = films.describe(path)
     assert duration == pytest.approx(num_frames / fps, abs=0.03)
-    assert "Audio: aac" in words
-    assert "yuv420p(tv, bt709" in words
+    assert f"Video: {codecs[0]}" in words
+    assert f"Audio: {codecs[1]}" in words
+    assert "bt709" in words
     shown = films.frames(path, 32, 64)
     assert len(shown) == num_frames
     assert np.abs(shown[20].astype(int) - (200, 120, 40)).max() <= 6
     assert np.abs(shown[19].astype(int) - 90).max() <= 6
+    assert films.times(path)[20] == pytest.approx(20 / fps, abs=0.002)
     heard = np.abs(films.sound(path, 16_000))
     assert np.argmax(heard > 0.3) / 16_000 == pytest.approx(20 / fps, abs=0.01)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("fps", "shown_fps"), [(25.0, 25.0), (60.0, 30.0)])
+def test_a_gif_keeps_time_and_colours(tmp_path, fps, shown_fps):
+    num_frames = round(2 * fps)
+    lit = round(0.8 * fps)
+    with write_film(tmp_path / "a.gif", (32, 64), num_frames, fps, waveform=np.zeros(9, "f4"), container="gif") as add:
+        add(flashes(num_frames, lit))
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert gif.n_frames == round(2 * shown_fps)
+        assert gif.info["loop"] == 0
+        times, now = [], 0.0
+        for k in range(gif.n_frames):
+            gif.seek(k)
+            times.append(now)
+            now += gif.info["duration"] / 1000
+            colour = np.asarray(gif.convert("RGB"))[16, 32].astype(int)
+            wanted = (200, 120, 40) if k == round(lit * shown_fps / fps) else (90, 90, 90)
+            assert np.abs(colour - wanted).max() <= 8
+    assert np.abs(np.array(times) - np.arange(gif.n_frames) / shown_fps).max() <= 0.5 / fps
+    assert now == pytest.approx(2.0, abs=0.02)
+
+
+@pytest.mark.parametrize("container", ["webm", "mov"])
+def test_what_is_transparent_comes_back_transparent(tmp_path, container):
+    pictures = np.zeros((4, 32, 64, 4), np.uint8)
+    pictures[:, :, :32] = (200, 120, 40, 255)
+    pictures[:, :, 48:] = (200, 120, 40, 128)
+    path = tmp_path / f"a.{container}"
+    with write_film(path, (32, 64), 4, 25.0, container=container, transparent=True) as add:
+        add(pictures)
+    shown = films.frames(path, 32, 64, transparent=True).astype(int)
+    assert len(shown) == 4
+    assert np.abs(shown[:, 8:24, 8:24] - (200, 120, 40, 255)).max() <= 8
+    assert shown[:, 8:24, 36:44, 3].max() <= 4
+    assert np.abs(shown[:, 8:24, 54:60, 3] - 128).max() <= 4
+    with (
+        pytest.raises(ValueError, match="mp4 cannot be transparent"),
+        write_film(tmp_path / "a.mp4", (32, 64), 4, 25.0, transparent=True),
+    ):
+        pass
 
 
 def test_short_sound_is_followed_by_silence(tmp_path):

@@ -15,7 +15,11 @@ class Format(StrEnum):
     """What `render` writes."""
 
     mp4 = "mp4"
+    webm = "webm"
+    mov = "mov"
+    gif = "gif"
     png = "png"
+    frames = "frames"
 
 
 def render(
@@ -33,7 +37,11 @@ def render(
     ] = None,
     output_format: Annotated[
         Format | None,
-        typer.Option("--format", help="mp4, or png for a contact sheet; else as the name of the output ends."),
+        typer.Option(
+            "--format",
+            help="mp4; webm; mov, for editing; gif, silent; png for a contact sheet; frames for a folder of png; else as the "
+            "output's name ends.",
+        ),
     ] = None,
     clip: Annotated[
         list[str] | None, typer.Option("--clip", help="Clip to show; repeatable. All, if not given.")
@@ -44,9 +52,23 @@ def render(
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option("--size", help="Height of a head's panel in pixels. If not given, 480, and 240 on sheets."),
+        typer.Option(
+            "--size", help="Height of a head's panel in pixels. If not given, 480, and 240 on sheets and gifs."
+        ),
     ] = None,
     columns: Annotated[int, typer.Option("--columns", help="Frames a take on a contact sheet.")] = 8,
+    errors: Annotated[
+        float | None,
+        typer.Option("--errors", metavar="MM", help="Colour takes by their distance from --reference, up to this."),
+    ] = None,
+    transparent: Annotated[
+        bool,
+        typer.Option("--transparent", help="No background: webm, mov, png and frames, without captions if not asked."),
+    ] = False,
+    captions: Annotated[
+        bool | None,
+        typer.Option("--captions/--no-captions", help="Clip, take, seed and lip error under each head."),
+    ] = None,
     device: Device = "auto",
     force: Force = False,
     quiet: Quiet = False,
@@ -57,7 +79,7 @@ def render(
     Example: `thunder render samples.h5 -o takes.mp4`
     """
     chosen = _format(output, output_format)
-    output = output or Path(f"takes.{chosen}")
+    output = output or Path("frames" if chosen is Format.frames else f"takes.{chosen}")
     chosen_takes = take_numbers(takes)
 
     from stages.render import render as render_stage
@@ -69,8 +91,11 @@ def render(
         clip_ids=clip or (),
         takes=chosen_takes,
         reference_path=reference,
-        panel_height=(480 if chosen is Format.mp4 else 240) if size is None else size,
+        panel_height=(240 if chosen in (Format.png, Format.gif) else 480) if size is None else size,
         num_stills=columns,
+        transparent=transparent,
+        captions=not transparent if captions is None else captions,
+        error_scale_mm=errors,
         device=device,
         force=force,
         progress=console.progress(quiet=quiet),
@@ -86,10 +111,15 @@ def render(
 def _format(output: Path | None, given: Format | None) -> Format:
     if output is None:
         return given or Format.mp4
+    if given is Format.frames:
+        return given
     suffix = output.suffix.lower().removeprefix(".")
     if given is None:
-        if suffix not in Format.__members__:
-            raise typer.BadParameter(f"{output}: wanted a name that ends in .mp4 or .png, or --format")
+        if suffix not in Format.__members__ or suffix == Format.frames:
+            endings = [f".{name}" for name in Format if name != Format.frames]
+            raise typer.BadParameter(
+                f"{output}: wanted a name that ends in {', '.join(endings[:-1])} or {endings[-1]}, or --format"
+            )
         return Format(suffix)
     if suffix != given:
         raise typer.BadParameter(f"{output}: --format {given} wants a name that ends in .{given}")
