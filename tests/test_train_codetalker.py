@@ -1,0 +1,123 @@
+"""`thunder train-animator codetalker`, in its two stages, and `sample` with what it makes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stages import train_animator as stage
+from stages.artifacts.checkpoint import read_checkpoint
+from stages.artifacts.clips import open_clips
+from stages.audio.waveform import write_wav
+from stages.models.animators import load_animator
+from stages.models.codetalker import CodeTalker
+from stages.train_animator import TrainCodeTalkerConfig
+from stages.training import motion_codebook
+from tests.builders import small_dataset, small_head, small_waveform
+from tests.test_train_animator import refused, run
+
+QUICK = ("--preset", "tiny", "--steps", "3", "--autoencoder-steps", "4", "--batch-size", "2", "--device", "cpu")
+TRAIN = ("train-animator", "codetalker", *QUICK)
+STATES = (Path("animator.codes.state.h5"), Path("animator.codes.h5"), Path("animator.state.h5"))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    small_dataset(tmp_path / "dataset.h5", num_frames=50)
+    return tmp_path
+
+
+def weights_of(path: str) -> dict[str, np.ndarray]:
+    return read_checkpoint(Path(path), "thunder.animator").weights
+
+
+def test_both_stages_in_one_file_that_samples() -> None:
+    code, stdout, stderr = run(*TRAIN, "--json")
+    assert code == 0, stderr
+    told = json.loads(stdout)
+    assert np.isfinite([told["val.loss"], told["val.vertices"], told["val.codes"]]).all()
+    assert not any(path.exists() for path in STATES)
+    checkpoint = read_checkpoint(Path("animator.h5"), "thunder.animator")
+    assert checkpoint.required_head.fingerprint == small_head().fingerprint
+    assert (checkpoint.config["animator"], checkpoint.config["decoded_frames"]) == ("codetalker", 30)
+    assert {"codes.train.perplexity", "codes.val.vertices", "train.codes", "val.vertices"} <= checkpoint.curves.keys()
+    write_wav(Path("speech.wav"), small_waveform(40_160))
+    code, _, stderr = run("sample", "speech.wav", "--model", "animator.h5", "--device", "cpu", "--subject", "s1")
+    assert code == 0, stderr
+    with open_clips(Path("samples.h5"), "thunder.samples") as file:
+        motion = file.read("speech").motion
+    model, _ = load_animator(Path("animator.h5"))
+    assert isinstance(model, CodeTalker)
+    expected = model.animate(torch.from_numpy(small_waveform(40_160)), 63, 2).numpy()
+    assert motion.shape == (1, 63, 55)
+    np.testing.assert_allclose(motion[0][:, :52], expected[:, :52].clip(0, 1), atol=1e-5)
+
+
+def test_two_clips_are_learned() -> None:
+    options = {"steps": 100, "autoencoder_steps": 150, "batch_size": 2, "weight_features": 0.0}
+    config = TrainCodeTalkerConfig.resolve(preset="tiny", options=options)
+    stage.train_animator(Path("dataset.h5"), Path("learned.h5"), config, device="cpu")
+    curves = read_checkpoint(Path("learned.h5"), "thunder.animator").curves
+    reconstructed, animated = (curves[name][:, 1] for name in ("codes.train.vertices", "train.vertices"))
+    assert reconstructed[-1] < 0.5 * reconstructed[0]
+    assert animated[-1] < 0.4 * animated[0]
+    assert curves["codes.train.perplexity"][-1, 1] > 4  # more codes in use than a collapsed codebook has
+
+
+def test_the_second_stage_leaves_the_first_as_it_was() -> None:
+    assert run(*TRAIN, "-o", "short.h5")[0] == 0
+    assert run(*TRAIN, "-o", "long.h5", "--steps", "9")[0] == 0
+    short, long = weights_of("short.h5"), weights_of("long.h5")
+    same = {name for name, values in short.items() if np.array_equal(values, long[name])}
+    assert {name for name in short if name.startswith("autoencoder.")} <= same
+    assert not {"to_codes.weight", "embed_motion.weight", "blocks.0.look_back.weight"} & same
+
+
+@pytest.mark.parametrize("interrupted_in", ["the first stage", "between", "the second stage"])
+def test_going_on_where_it_was_interrupted(interrupted_in: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("config.toml").write_text("save_every_s = 0.0\n")
+    command = (*TRAIN, "--config", "config.toml")
+    assert run(*command, "-o", "whole.h5")[0] == 0
+    module = motion_codebook if interrupted_in == "the first stage" else stage
+    train = module.train
+
+    def stop(*arguments: Any, **options: Any) -> Any:
+        if interrupted_in == "between":
+            raise KeyboardInterrupt
+        step, taken = arguments[3], 0
+
+        def step_or_stop(*batch: Any) -> Any:
+            nonlocal taken
+            taken += 1
+            if taken == 3:
+                raise KeyboardInterrupt
+            return step(*batch)
+
+        return train(*arguments[:3], step_or_stop, *arguments[4:], **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "train", stop)
+        assert run(*command)[0] == 130
+    left = {"the first stage": STATES[:1], "between": STATES[1:2], "the second stage": STATES[1:]}[interrupted_in]
+    assert [path for path in STATES if path.exists()] == list(left)
+    refused(*command, says="an interrupted training is here; --resume goes on, --force starts over")
+    code, _, stderr = run(*command, "--resume")
+    assert code == 0, stderr
+    whole, resumed = weights_of("whole.h5"), weights_of("animator.h5")
+    assert all(np.array_equal(values, resumed[name]) for name, values in whole.items())
+    curves = read_checkpoint(Path("animator.h5"), "thunder.animator").curves
+    assert curves.keys() == read_checkpoint(Path("whole.h5"), "thunder.animator").curves.keys()
+    assert not any(path.exists() for path in STATES)
+
+
+def test_what_cannot_be() -> None:
+    Path("config.toml").write_text("autoencoder_dim = 33\n")
+    refused(*TRAIN, "--config", "config.toml", says="autoencoder_dim wanted a multiple of autoencoder_heads (2)")
+    refused(*TRAIN, "--resume", says="animator.state.h5: no interrupted training to go on with")
+    code, _, stderr = run("train-animator", "faceformer", *QUICK)
+    assert code == 2
+    assert "only codetalker has an autoencoder" in stderr
