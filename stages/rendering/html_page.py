@@ -74,9 +74,6 @@ def page_clip(record: HeadRecord, clip: Clip, panels: Sequence[Panel]) -> PageCl
 
     Exact vertices are played where a corpus keeps them, on heads that do not turn. Those of a head that turns hold its turns
     too, of which a comparison has to know nothing: there the recorded motion is played.
-
-    Raises:
-        ThunderError: motion or vertices that are not finite.
     """
     head = build_head(record)
     template = panels[-1].template.numpy()
@@ -88,13 +85,6 @@ def page_clip(record: HeadRecord, clip: Clip, panels: Sequence[Panel]) -> PageCl
     moving = []
     exact = not rotation_features(record)
     for k, panel in enumerate(panels):
-        shown = panel.vertices if exact and panel.vertices is not None else panel.motion.numpy()
-        finite = np.isfinite(shown).reshape(len(shown), -1).all(1)
-        if not finite.all():
-            raise ThunderError(
-                f"clip {clip.id}, {panel.name}, frame {int(np.argmin(finite))}: values that are not finite; "
-                f"the motion is broken, make it again"
-            )
         here = np.minimum(np.arange(clip.num_frames), len(panel.motion) - 1)  # a shorter recording stands still
         motion = panel.motion.numpy()[here]
         vertices = panel.vertices[here] if exact and panel.vertices is not None else None

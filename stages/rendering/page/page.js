@@ -76,6 +76,7 @@ function makePanels() {
     panel.style.setProperty("--swatch", shown.swatch || "var(--text)");
     panel.querySelector("span").append(name);
     shown.words = panel.querySelector("span:last-child");
+    shown.words.title = `with colours: mean and largest distance to the truth, ${page.head.unit}`;
     shown.words.textContent = shown.label.split(" · ").slice(2).join(" · ");
     shown.panel = panel;
     panels.append(panel);
@@ -169,7 +170,7 @@ function pose(frame) {
     if (truth && shown !== truth) {
       place(shown, shown.stillPoints, true);
       const { mean, largest } = measureDistances(shown.distances, shown.stillPoints, truth.stillPoints, head.millimetres);
-      shown.words.textContent = `ø ${mean.toFixed(2)} · max ${largest.toFixed(1)} ${head.unit}`;
+      shown.words.textContent = `ø ${mean.toFixed(2)} · max ${largest.toFixed(1)}`;
     }
     stage.fill(shown.actor, shown.points, shown.normals, shown.distances);
   }
@@ -214,7 +215,8 @@ function tellTime(frame) {
   const phone = clip.phones.find(([from, to]) => from <= time && time < to);
   const now = byId("now");
   byId("now-phone").textContent = phone && phone[2] !== "SIL" ? phone[2] : "";
-  byId("now-time").textContent = `${time.toFixed(2)} / ${clip.duration.toFixed(2)} s`;
+  byId("now-time").textContent = `${time.toFixed(2)} s`;
+  byId("now-end").textContent = `of ${clip.duration.toFixed(2)} s`;
   byId("now-frame").textContent = `frame ${frame}`;
   track.setAttribute("aria-valuenow", time.toFixed(2));
   track.setAttribute("aria-valuetext", `${time.toFixed(2)} seconds, frame ${frame}${phone ? `, phone ${phone[2]}` : ""}`);
