@@ -198,6 +198,82 @@ def test_a_pickle_that_runs_code_runs_none() -> None:
     assert not Path("ran").exists()
 
 
+# What newcomers type
+
+
+SPEECH = ("sample", "speech.wav", "-o", "new.h5")
+MISTAKES: list[tuple[tuple[str, ...], str]] = [
+    ((*SPEECH, "--emotion", "hapy"), "diffusion.h5: knows no emotion 'hapy'; it knows happy, neutral; did you mean happy?"),
+    ((*SPEECH, "--sampler", "dimm"), "--sampler wanted 'ddim' or 'dpm-solver', found 'dimm'; did you mean ddim?"),
+    ((*SPEECH, "--guidance", "nan"), "--guidance wanted a finite number, found nan"),
+    ((*SPEECH, "--n", "0"), "--n wanted 1 to 10000 takes, found 0"),
+    ((*SPEECH, "--device", "gpu"), "give --device auto or cpu, or see `thunder doctor`"),
+    ((*SPEECH, "--model", "speech.wav"), "make it with `thunder train-diffusion` or `thunder train-animator`"),
+    ((*SPEECH, "--model", "m2s.h5"), "wanted thunder.diffusion or thunder.animator, found thunder.m2s; make it with"),
+    ((*SPEECH, "--keyframes", "none.txt"), "none.txt: no such file; wanted keyframes such as `2.5 happy 0.8`"),
+    ((*SPEECH, "--config", "none.toml"), "none.toml: no such configuration file; check the path given to --config"),
+    ((*SPEECH, "--config", "wrong.toml"), "wrong.toml: stepz is not known; known keys: steps, "),
+    ((*SPEECH, "--config", "wrong.toml"), "; did you mean steps?"),
+    ((*SPEECH, "--config", "text.toml"), "text.toml: steps wanted a whole number, found 'many'"),
+    ((*SPEECH, "--split", "tset"), "no clip in split 'tset'; choose one of train, val, test, it holds "),
+    ((*SPEECH, "--split", "tset"), "; did you mean test?"),
+    (("sample", "dataset.h5", "-o", "new.h5"), "an artifact, wanted a sound file or a folder of them; to animate the clips"),
+    (("sample", "dataset.h5", "-o", "new.h5"), "give `--split test --dataset dataset.h5`"),
+    (("train-m2s", "dataset.h5", "--preset", "tinny", "-o", "new.h5"), "choose one of tiny, small, paper; did you mean tiny?"),
+    (("train-m2s", "dataset.h5", "--steps", "0", "-o", "new.h5"), "--steps wanted at least 1, found 0"),
+    (("train-m2s", "dataset.h5", "--batch-size", "0", "-o", "new.h5"), "--batch-size wanted at least 1, found 0"),
+    (("train-m2s", "dataset.h5", "--learning-rate", "-1", "-o", "new.h5"), "--learning-rate wanted more than 0, found -1.0"),
+    (("train-m2s", "dataset.h5", "--input", "mouth", "-o", "new.h5"), "found 'mouth'; did you mean mouth2s?"),
+    (("train-m2s", "speech.wav", "-o", "new.h5"), "speech.wav: not a readable HDF5 file (wanted an artifact of this toolkit)"),
+    (("evaluate", "samples.h5", "--metrics", "LVE", "-o", "new.h5"), "; did you mean lve?"),
+    (("evaluate", "dataset.h5", "-o", "new.h5"), "wanted thunder.samples, found thunder.dataset; make it with `thunder"),
+    (("export", "samples.h5", "--format", "npy", "--clip", "s3_clp"), "it holds 1 clip: s3_clip; did you mean s3_clip?"),
+    (("preprocess", "nowhere"), "nowhere: no such folder, wanted a corpus; check the path"),  # whatever dataset.h5 is
+    (("preprocess", "speech.wav"), "speech.wav: a file, wanted the folder of a corpus"),
+    (("preprocess", ".", "--layout", "vocast", "-o", "new.h5"), "layout 'vocast' is not known; choose one of "),
+    (("preprocess", ".", "--layout", "vocast", "-o", "new.h5"), "; did you mean vocaset?"),
+    (("synthesize", "new", "--hours", "0"), "--hours wanted more than 0 and less than 10000, found 0"),
+    (("synthesize", "new", "--clips", "1", "--engine", "espeek"), "found espeek; did you mean espeak?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "says"), MISTAKES, ids=[f"{a[0]} {says[:40]}" for a, says in MISTAKES])
+def test_a_mistake_is_answered_by_what_to_do(arguments: tuple[str, ...], says: str) -> None:
+    Path("wrong.toml").write_text("stepz = 3\n")
+    Path("text.toml").write_text("steps = 'many'\n")
+    assert says in refused(*arguments)
+
+
+MISTYPED: list[tuple[tuple[str, ...], str]] = [
+    (("smaple", "speech.wav"), "no such command 'smaple'. Did you mean 'sample'? see `thunder --help`"),
+    (("--verion",), "no such option --verion; did you mean --version? see `thunder --help`"),
+    (("sample",), "name a sound file or folder, or give --split; see `thunder sample --help`"),
+    (("sample", "speech.wav", "--emotoin", "happy"), "no such option --emotoin; did you mean --emotion? see `thunder sample"),
+    (("sample", "speech.wav", "--n", "five"), "--n wanted a whole number, found 'five'; see `thunder sample --help`"),
+    (("sample", "speech.wav", "--seed", "x"), "--seed wanted a whole number, found 'x'"),
+    (("sample", "speech.wav", "--seed", "-1"), "--seed wanted 0 to 2^62, found -1"),
+    (("sample", "speech.wav", "--clips", "0", "--split", "test"), "--clips wanted at least 1, found '0'"),
+    (("export", "samples.h5", "--format", "gtlf"), "--format wanted one of arkit, gltf, "),
+    (("export", "samples.h5", "--format", "gtlf"), "found 'gtlf'; did you mean gltf? see `thunder export --help`"),
+    (("export", "samples.h5"), "missing option '--format'. Choose from: arkit, gltf, "),
+    (("train-animator", "dataset.h5"), "animator wanted one of faceformer, "),
+    (("inspect",), "missing argument 'path'; see `thunder inspect --help`"),
+    (("inspect", "samples.h5", "dataset.h5"), "got unexpected extra argument(s) (dataset.h5); see `thunder inspect"),
+    (("evaluate", "--metrics", ""), "--metrics: wanted names separated by commas, such as lve,fdd; see `thunder evaluate"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "says"), MISTYPED, ids=[" ".join(a) for a, _ in MISTYPED])
+def test_a_mistake_of_usage_is_one_line_too_and_exits_2(arguments: tuple[str, ...], says: str) -> None:
+    before = files()
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert says in err
+    assert files() == before
+
+
 # Artifacts that do not belong together
 
 

@@ -27,6 +27,8 @@ class Failure:
 def did_you_mean(found: str, known: Iterable[str]) -> str:
     """The end of a message about a name that is not known: "; did you mean lve?", or nothing where none is near."""
     folded = {name.casefold(): name for name in known}
+    if found in folded.values():
+        return ""
     near = get_close_matches(found.casefold(), folded, n=1, cutoff=0.6)
     return f"; did you mean {folded[near[0]]}?" if near else ""
 
