@@ -23,6 +23,8 @@ from stages.metrics.comparable import check_same_clips, check_same_regions
 from stages.metrics.judges import Judges
 from stages.metrics.lip_readability import LipJudge
 from stages.models.lip_reader import LipReader
+from stages.pages.evaluation_page import evaluation_page
+from stages.pages.page import write_page
 from stages.rendering.lip_films import film_face
 from stages.rendering.mouth_crops import mouth_scene
 from stages.runtime.devices import resolve_device
@@ -50,6 +52,7 @@ def evaluate(
     convention: str = "thunder",
     csv_path: Path | None = None,
     latex_path: Path | None = None,
+    report_path: Path | None = None,
     force: bool = False,
     seed: int = 0,
     device: str = "auto",
@@ -71,7 +74,7 @@ def evaluate(
             to the samples.
         metrics: names from the catalogue; None computes all that the inputs allow.
         convention: `thunder`, or `codetalker` for LVE and FDD as its published script computes them.
-        csv_path: every figure, one a row, where it is given; `latex_path` a table for a paper.
+        csv_path: every figure, one a row, where it is given; `latex_path` a table for a paper; `report_path` an HTML page.
         seed: of the bootstrap.
 
     Raises:
@@ -86,7 +89,7 @@ def evaluate(
     chosen = [metric for metric in catalogue if metrics is None or metric.name in wanted]
     labels = _label(samples_paths)
     inputs = [*samples_paths, reference_path, *m2s_paths, recogniser_path, vocoder_path, *lip_reader_paths]
-    for path in (output, csv_path, latex_path):
+    for path in (output, csv_path, latex_path, report_path):
         if path is not None:
             check_output(path, force=force, inputs=inputs)
     with ExitStack() as stack:
@@ -152,7 +155,9 @@ def evaluate(
         vocoder=judges.vocoder_path,
         lip_reader=judges.lip_reader_path,
     )
-    _write(evaluation, output, csv_path, latex_path, same_judge=same_judge, force=force)
+    provenance = _write(evaluation, output, csv_path, latex_path, same_judge=same_judge, force=force)
+    if report_path is not None:
+        write_page(report_path, evaluation_page(evaluation, provenance, progress), force=force)
     return evaluation
 
 
@@ -233,7 +238,7 @@ def _write(
     *,
     same_judge: bool,
     force: bool,
-) -> None:
+) -> Provenance:
     files = evaluation.files
     config = {
         "metrics": [row.name for row in evaluation.rows],
@@ -252,6 +257,7 @@ def _write(
         write_metrics_latex(latex_path, evaluation)
 
 
+    return provenance
 def _refuse(asked: Mapping[str, Sequence[Metric]], skipped: Sequence[Mapping[str, str]]) -> None:
     """Refuses a name none of whose metrics can be computed on any file; of several, those that can be are."""
     for name, found in asked.items():

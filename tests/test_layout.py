@@ -21,7 +21,7 @@ SOURCES = sorted(p for package in ("stages", "thunder_cli") for p in (ROOT / pac
 LAYERS = (
     {"thunder_cli"},
     {"recipe"},
-    {"corpora", "training", "rendering", "export"},
+    {"corpora", "training", "rendering", "export", "pages"},
     {"models", "diffusion", "losses", "metrics"},
     {"audio", "heads", "formats"},
     {"artifacts"},

@@ -65,6 +65,9 @@ def evaluate(
     output: Output = Path("metrics.h5"),
     csv: Annotated[Path | None, typer.Option("--csv", help="Write every figure there too, one a row.")] = None,
     latex: Annotated[Path | None, typer.Option("--latex", help="Write a table for a paper there too.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Write an HTML page there too: figures, curves, faces.")
+    ] = None,
     force: Force = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -109,6 +112,7 @@ def evaluate(
         convention=convention,
         csv_path=csv,
         latex_path=latex,
+        report_path=report,
         force=force,
         seed=seed,
         device=device,
@@ -116,7 +120,7 @@ def evaluate(
     )
     for measured in found.files:
         _say_what_is_missing(measured, quiet=quiet, several=len(found.files) > 1)
-    written = [path for path in (output, csv, latex) if path is not None]
+    written = [path for path in (output, csv, latex, report) if path is not None]
     if json:
         console.print_json(_as_dict(found, output))
         return
