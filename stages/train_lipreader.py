@@ -17,7 +17,7 @@ from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.lip_clips import FilmStudio, LipBatch, LipClip, collate, load_lip_clips, vary_film
 from stages.training.lip_reader_objective import LipReaderObjective, LipReaderWeights, ModalityDropout
-from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train
+from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train, worst_clip
 from stages.training.transcribed_clips import (
     TranscribedClips,
     check_some,
@@ -37,6 +37,7 @@ class TrainLipreaderConfig(LoopConfig):
 
     Attributes:
         form: `light` or `published` front ends and norms.
+        streams: `both`, or `picture` for a reader that never hears: what it learns of lips owes nothing to speech.
         channels, dim, num_layers, num_heads, kernel, decoder_layers, fusion_dim, dropout, labels_per_frame: see
             `LipReaderConfig`.
         max_clip_s: longer clips are left out, and the model reads none.
@@ -47,6 +48,7 @@ class TrainLipreaderConfig(LoopConfig):
     """
 
     form: Literal["light", "published"] = "published"
+    streams: Literal["both", "picture"] = "both"
     channels: int = Field(64, ge=1)
     dim: int = Field(768, ge=2, multiple_of=2)
     num_layers: int = Field(12, ge=1)
@@ -121,8 +123,9 @@ def train_lipreader(
     def train_step(model: torch.nn.Module, batch: LipBatch) -> dict[str, torch.Tensor]:
         return model(batch)
 
+    @torch.no_grad()
     def blame(model: torch.nn.Module, batch: LipBatch) -> str:
-        return ", ".join(batch.ids)
+        return worst_clip(batch.ids, [float(model(batch.item(k))["loss"]) for k in range(len(batch.ids))])
 
     val_batches: list[LipBatch] = []
 
@@ -137,6 +140,7 @@ def train_lipreader(
         rates = {f"cer{of}": _error_rate(network, val_clips, batches, heard=not of) for of in ("", "_lips")}
         return both | {f"{name}_lips": value for name, value in lips.items()} | rates
 
+    hashes = hash_inputs(dataset=dataset)
     trained = train(
         LipReaderObjective(
             network,
@@ -148,6 +152,7 @@ def train_lipreader(
         train_step,
         validate,
         blame=blame,
+        inputs=hashes,
         device=chosen_device,
         seed=seed,
         state_path=state_path,
@@ -157,7 +162,7 @@ def train_lipreader(
     averaged = {
         name.removeprefix("network."): value for name, value in trained.weights.items() if name.startswith("network.")
     }
-    provenance = Provenance(seed, config.model_dump(), hash_inputs(dataset=dataset))
+    provenance = Provenance(seed, config.model_dump(), hashes)
     write_checkpoint(
         output, "thunder.lipreader", checkpoint_of(network, averaged, trained.curves), provenance, force=True
     )

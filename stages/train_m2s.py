@@ -162,6 +162,7 @@ def train_m2s(
         some = val_clips[:_MAX_VALIDATION_CLIPS]
         return mean_terms([model(window_at(c, 0, val_shape).to(chosen_device), fps, num_frames) for c in some])
 
+    inputs = hash_inputs(dataset=dataset) | ({} if encoder is None else {"hubert": encoder.identity})
     trained = train(
         objective,
         config,
@@ -169,6 +170,7 @@ def train_m2s(
         train_step,
         validate,
         blame=blame,
+        inputs=inputs,
         device=chosen_device,
         seed=seed,
         state_path=state_path,
@@ -178,7 +180,6 @@ def train_m2s(
     averaged = {
         name.removeprefix("network."): value for name, value in trained.weights.items() if name.startswith("network.")
     }
-    inputs = hash_inputs(dataset=dataset) | ({} if encoder is None else {"hubert": encoder.identity})
     provenance = Provenance(seed, config.model_dump(), inputs)
     checkpoint = checkpoint_of(network, averaged, record, trained.curves)
     write_checkpoint(output, "thunder.m2s", checkpoint, provenance, force=True)

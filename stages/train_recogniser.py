@@ -119,6 +119,7 @@ def train_recogniser(
         terms = mean_terms([model(collate([clip], spoken.characters).to(chosen_device)) for clip in some])
         return terms | _error_rate(network, some) if some else {}
 
+    hashes = hash_inputs(dataset=dataset)
     trained = train(
         RecogniserObjective(network, config.phone_weight),
         config,
@@ -126,6 +127,7 @@ def train_recogniser(
         train_step,
         validate,
         blame=blame,
+        inputs=hashes,
         device=chosen_device,
         seed=seed,
         state_path=state_path,
@@ -133,7 +135,7 @@ def train_recogniser(
         progress=progress,
     )
     averaged = {name.removeprefix("network."): value for name, value in trained.weights.items()}
-    provenance = Provenance(seed, config.model_dump(), hash_inputs(dataset=dataset))
+    provenance = Provenance(seed, config.model_dump(), hashes)
     checkpoint = checkpoint_of(network, averaged, trained.curves)
     write_checkpoint(output, "thunder.recogniser", checkpoint, provenance, force=True)
     return summarise(trained, output, network, config, left_out=left_out_of(spoken, tried))

@@ -158,6 +158,7 @@ def train_vocoder(
             figures |= {f"{name}_{term}": value for term, value in mean_terms(rows).items() if term != "loss"}
         return figures
 
+    hashes = hash_inputs(dataset=dataset, m2s=m2s)
     trained = train(
         objective,
         config,
@@ -169,6 +170,7 @@ def train_vocoder(
         seed=seed,
         state_path=state_path,
         resume=resume,
+        inputs=hashes,
         progress=progress,
     )
     parameters = dict(objective.named_parameters())
@@ -179,7 +181,7 @@ def train_vocoder(
     weights = {
         name: value.detach().half() if config.half_weights else value for name, value in plain.named_parameters()
     }
-    provenance = Provenance(seed, config.model_dump(), hash_inputs(dataset=dataset, m2s=m2s))
+    provenance = Provenance(seed, config.model_dump(), hashes)
     write_checkpoint(output, "thunder.vocoder", checkpoint_of(plain, weights, trained.curves), provenance, force=True)
     return summarise(trained, output, plain, config)
 

@@ -28,15 +28,18 @@ from stages.models.lip_front_ends import (
     PictureFrontEnd,
     WaveformFrontEnd,
 )
-from stages.models.relative_conformer import RelativeConformer
+from stages.models.relative_conformer import PUBLISHED_EPSILON, RelativeConformer
 from stages.models.resampling import change_rate
 from stages.models.text_decoder import TextDecoder
 from stages.models.weights import arrays_of_weights, load_weights
+from stages.models.word_pieces import WordPieces
 from stages.runtime.config import Config
 from stages.runtime.errors import ThunderError
 
 VIDEO_RATE_HZ = 25
 CROP_SIDE = 88
+# What Auto-AVSR adds to the variance of a waveform.
+_SOUND_EPSILON = 1e-8
 
 
 class LipReaderConfig(Config):
@@ -44,6 +47,8 @@ class LipReaderConfig(Config):
 
     Attributes:
         characters: those it writes, each once.
+        num_pieces: of words, which are its labels instead of characters; 0 where it has none.
+        streams: what it reads: pictures, sound, or `both`, which alone has a fusion.
         form: `light` or `published`, see `lip_front_ends`.
         channels: of the first convolution; the last has eight times as many, or twice, in the form `light`.
         num_layers: of each stream's conformer; `decoder_layers` of the decoder.
@@ -53,6 +58,8 @@ class LipReaderConfig(Config):
     """
 
     characters: str
+    num_pieces: int = 0
+    streams: Literal["both", "picture", "sound"] = "both"
     form: Literal["light", "published"] = "light"
     channels: int = 64
     dim: int = 768
@@ -67,8 +74,8 @@ class LipReaderConfig(Config):
 
     @property
     def num_labels(self) -> int:
-        """The blank, the characters, and the sign that begins and ends a text."""
-        return len(self.characters) + 2
+        """The blank, the characters or pieces, and the sign that begins and ends a text."""
+        return (self.num_pieces or len(self.characters)) + 2
 
     @property
     def end(self) -> int:
@@ -89,16 +96,17 @@ class LipReading(NamedTuple):
 
 
 class LipReader(nn.Module):
-    """The network, with the statistics it normalises by."""
+    """The network, with the statistics it normalises by; `pieces` are its labels where they are not characters."""
 
     picture_mean: Tensor
     picture_scale: Tensor
     mel_mean: Tensor
     mel_scale: Tensor
 
-    def __init__(self, config: LipReaderConfig) -> None:
+    def __init__(self, config: LipReaderConfig, pieces: WordPieces | None = None) -> None:
         super().__init__()
         self.config = config
+        self.pieces = pieces
         dim, published = config.dim, config.form == "published"
 
         def conformer() -> RelativeConformer:
@@ -108,23 +116,30 @@ class LipReader(nn.Module):
                 num_heads=config.num_heads,
                 kernel=config.kernel,
                 dropout=config.dropout,
-                batch_norm=published,
+                published=published,
             )
 
-        self.eyes: PictureFrontEnd | PatchFrontEnd
-        self.eyes = PictureFrontEnd(config.channels) if published else PatchFrontEnd(config.channels)
-        self.from_eyes = nn.Linear(self.eyes.num_outputs, dim)
-        self.seen_conformer = conformer()
-        self.ears: WaveformFrontEnd | MelFrontEnd = WaveformFrontEnd(config.channels) if published else MelFrontEnd(dim)
-        self.from_ears = nn.Linear(self.ears.num_outputs, dim)
-        self.heard_conformer = conformer()
-        self.fusion_in = nn.Linear(2 * dim, config.fusion_dim)
-        self.fusion_norm = nn.BatchNorm1d(config.fusion_dim) if published else nn.LayerNorm(config.fusion_dim)
-        self.fusion_out = nn.Linear(config.fusion_dim, dim)
+        if config.streams != "sound":
+            self.eyes = PictureFrontEnd(config.channels) if published else PatchFrontEnd(config.channels)
+            self.from_eyes = nn.Linear(self.eyes.num_outputs, dim)
+            self.seen_conformer = conformer()
+        if config.streams != "picture":
+            self.ears = WaveformFrontEnd(config.channels) if published else MelFrontEnd(dim)
+            self.from_ears = nn.Linear(self.ears.num_outputs, dim)
+            self.heard_conformer = conformer()
+        if config.streams == "both":
+            self.fusion_in = nn.Linear(2 * dim, config.fusion_dim)
+            self.fusion_norm = nn.BatchNorm1d(config.fusion_dim) if published else nn.LayerNorm(config.fusion_dim)
+            self.fusion_out = nn.Linear(config.fusion_dim, dim)
         self.dropout = nn.Dropout(config.dropout)
         self.to_labels = nn.Linear(dim, config.labels_per_frame * config.num_labels)
         self.decoder = TextDecoder(
-            config.num_labels, dim, config.decoder_layers, num_heads=config.num_heads, dropout=config.dropout
+            config.num_labels,
+            dim,
+            config.decoder_layers,
+            num_heads=config.num_heads,
+            dropout=config.dropout,
+            epsilon=PUBLISHED_EPSILON if published else 1e-5,
         )
         # Auto-AVSR's statistics of pictures, until a corpus's own are put in their place.
         self.register_buffer("picture_mean", torch.tensor(0.421))
@@ -147,23 +162,36 @@ class LipReader(nn.Module):
             crops: (B, T, 96, 96) or (B, T, 88, 88), grey, in 0..1; None reads the sound alone.
             sound: `sound_of` each clip, (B, 4 T, 80) or (B, 640 T); None reads the lips alone.
             mask: (B, T), True where a frame is real.
-            seen: (B,) False where the picture is withheld from the fusion, and `heard` the same of the sound.
+            seen: (B,) False where the picture is withheld from the fusion, and `heard` the same of the sound; a reader of
+                one stream is told all of that, and nothing of the other.
 
         Raises:
-            ThunderError: longer than the reader was built for.
+            ThunderError: longer than the reader was built for; nothing of what a reader of one stream reads.
         """
         if mask.shape[1] > self.config.max_frames:
             raise ThunderError(
                 f"a clip of {mask.shape[1]} frames at 25 fps is longer than the {self.config.max_frames} that this lip reader "
                 f"was built for; cut it, or train one with a larger max_clip_s"
             )
-        streams = [self._look(crops, mask, seen), self._listen(sound, mask, heard)]
+        if self.config.streams == "both":
+            features = self._fuse([self._look(crops, mask, seen), self._listen(sound, mask, heard)], mask)
+        elif (crops if self.config.streams == "picture" else sound) is None:
+            raise ThunderError(
+                f"this lip reader was made for {self.config.streams} alone, which is withheld; read with one of both"
+            )
+        else:
+            alone = (
+                self._look(crops, mask, None) if self.config.streams == "picture" else self._listen(sound, mask, None)
+            )
+            features = alone * mask[..., None]
+        logits = self.to_labels(self.dropout(features)).float().unflatten(-1, (self.config.labels_per_frame, -1))
+        return LipReading(logits.log_softmax(-1).flatten(1, 2), features)
+
+    def _fuse(self, streams: list[Tensor], mask: Tensor) -> Tensor:
         met = self.fusion_in(torch.cat(streams, -1)[mask])  # (frames, fusion_dim)
         met = self.fusion_out(F.relu(self.fusion_norm(met)))
         features = torch.zeros(*mask.shape, met.shape[1], dtype=met.dtype, device=met.device)
-        features = features.masked_scatter(mask[..., None], met)
-        logits = self.to_labels(self.dropout(features)).float().unflatten(-1, (self.config.labels_per_frame, -1))
-        return LipReading(logits.log_softmax(-1).flatten(1, 2), features)
+        return features.masked_scatter(mask[..., None], met)
 
     def _look(self, crops: Tensor | None, mask: Tensor, seen: Tensor | None) -> Tensor:
         if crops is None:
@@ -177,7 +205,7 @@ class LipReader(nn.Module):
             return self._withheld(mask)
         rows = _rows(heard, mask)
         sound = sound[rows]
-        if isinstance(self.ears, MelFrontEnd):
+        if self.config.form == "light":
             sound = (sound - self.mel_mean) / self.mel_scale
         return self._told(self.heard_conformer(self.from_ears(self.ears(sound, mask[rows])), mask[rows]), rows, mask)
 
@@ -198,13 +226,13 @@ class LipReader(nn.Module):
         Returns:
             (4 T, 80), or (640 T,) of mean 0 and variance 1 over the clip.
         """
-        if isinstance(self.ears, MelFrontEnd):
+        if self.config.form == "light":
             wanted = MEL_FRAMES * num_frames
             last = log_mel[-1:].expand(max(0, wanted - len(log_mel)), -1)
             return torch.cat([log_mel[:wanted], last])
         wanted = SAMPLES * num_frames
         cut = waveform[:wanted].float()
-        return F.pad(F.layer_norm(cut, cut.shape), (0, wanted - len(cut)))
+        return F.pad(F.layer_norm(cut, cut.shape, eps=_SOUND_EPSILON), (0, wanted - len(cut)))
 
 
 def _rows(told: Tensor | None, mask: Tensor) -> Tensor:
@@ -241,7 +269,7 @@ def labels_of(model: LipReader, text: str, where: str) -> list[int]:
             f"{where}: its transcript has {strange!r}, which this lip reader cannot write "
             f"(it knows {model.config.characters!r}); train one on such text with `thunder train-lipreader`"
         )
-    return encode(normal, model.config.characters)
+    return encode(normal, model.config.characters) if model.pieces is None else model.pieces.encode(text)
 
 
 def write_down(model: LipReader, reading: LipReading, mask: Tensor, *, beam: int = 1) -> list[str]:
@@ -254,7 +282,10 @@ def write_down(model: LipReader, reading: LipReading, mask: Tensor, *, beam: int
     # The sign that ends a text belongs to the decoder.
     rows = [row[:n, :-1] for row, n in zip(reading.log_probs, lengths, strict=True)]
     labels = (greedy_labels(row) if beam == 1 else beam_search(row, beam) for row in rows)
-    return [decode([k for k in row if k != BLANK], model.config.characters) for row in labels]
+    spelt = [[k for k in row if k != BLANK] for row in labels]
+    if model.pieces is not None:
+        return [model.pieces.decode(row) for row in spelt]
+    return [decode(row, model.config.characters) for row in spelt]
 
 
 @torch.no_grad()
@@ -278,6 +309,8 @@ def read_lips(model: LipReader, crops: Tensor | None, sound: Tensor | None = Non
 def checkpoint_of(model: LipReader, weights: dict[str, Tensor], curves: dict) -> Checkpoint:
     """The model as plain arrays, with the given (averaged) weights."""
     buffers = {name: buffer.cpu().numpy() for name, buffer in model.named_buffers()}
+    if model.pieces is not None:
+        buffers |= model.pieces.arrays()
     return Checkpoint(model.config.model_dump(), arrays_of_weights(weights), buffers, curves=curves)
 
 
@@ -288,6 +321,7 @@ def load_lip_reader(path: Path, device: torch.device | str = "cpu") -> LipReader
         ThunderError: not such a file, or one whose weights do not fit its configuration.
     """
     checkpoint = read_checkpoint(path, "thunder.lipreader")
-    model = LipReader(LipReaderConfig.resolve(options=checkpoint.config))
-    load_weights(model, checkpoint.weights | checkpoint.normalisation, path)
+    pieces, statistics = WordPieces.split_off(checkpoint.normalisation)
+    model = LipReader(LipReaderConfig.resolve(options=checkpoint.config), pieces)
+    load_weights(model, checkpoint.weights | statistics, path)
     return model.to(device).eval().requires_grad_(False)

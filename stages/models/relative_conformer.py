@@ -2,8 +2,9 @@
 
 Source: Gulati et al., "Conformer", Interspeech 2020, with the relative attention of Dai et al., "Transformer-XL", ACL 2019:
 what a key contributes depends on its content and on its distance, each weighed against the query plus a learned bias. Frames
-beyond the end of a clip are masked everywhere, so that a clip is read the same beside a longer one. The convolution is
-normalised over the batch, as published, or over channels, which a small batch does not disturb.
+beyond the end of a clip are masked everywhere, so that a clip is read the same beside a longer one. As Auto-AVSR has it, the
+convolution is normalised over the batch and feed-forwards rectify; else it is normalised over channels, which a small batch
+does not disturb, and all is smooth.
 """
 
 import math
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 
 from stages.models.conformer import feed_forward
 from stages.runtime.errors import ThunderError
+
+# What Auto-AVSR adds to the variance in its norms over channels.
+PUBLISHED_EPSILON = 1e-12
 
 
 class RelativeConformer(nn.Module):
@@ -27,15 +31,15 @@ class RelativeConformer(nn.Module):
         kernel: int,
         dropout: float,
         expansion: int = 4,
-        batch_norm: bool = False,
+        published: bool = False,
     ) -> None:
         super().__init__()
         self.dim = dim
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(
-            RelativeBlock(dim, num_heads, kernel, dropout, expansion, batch_norm) for _ in range(num_layers)
+            RelativeBlock(dim, num_heads, kernel, dropout, expansion, published) for _ in range(num_layers)
         )
-        self.norm = nn.LayerNorm(dim)
+        self.norm = _norm(dim, published)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, dim) and (B, T), True where a frame is real -> (B, T, dim)."""
@@ -49,15 +53,15 @@ class RelativeConformer(nn.Module):
 class RelativeBlock(nn.Module):
     """Half a feed-forward, attention, convolution, half a feed-forward, each residual; then a norm."""
 
-    def __init__(self, dim: int, num_heads: int, kernel: int, dropout: float, expansion: int, batch_norm: bool) -> None:
+    def __init__(self, dim: int, num_heads: int, kernel: int, dropout: float, expansion: int, published: bool) -> None:
         super().__init__()
-        self.feed_forward_in = feed_forward(dim, expansion, dropout)
-        self.attention_norm = nn.LayerNorm(dim)
+        self.feed_forward_in = _feed_forward(dim, expansion, dropout, published)
+        self.attention_norm = _norm(dim, published)
         self.attention = RelativeAttention(dim, num_heads, dropout)
-        self.convolution_norm = nn.LayerNorm(dim)
-        self.convolution = MaskedConvolution(dim, kernel, batch_norm)
-        self.feed_forward_out = feed_forward(dim, expansion, dropout)
-        self.norm = nn.LayerNorm(dim)
+        self.convolution_norm = _norm(dim, published)
+        self.convolution = MaskedConvolution(dim, kernel, published)
+        self.feed_forward_out = _feed_forward(dim, expansion, dropout, published)
+        self.norm = _norm(dim, published)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, distances: Tensor, mask: Tensor) -> Tensor:
@@ -67,6 +71,17 @@ class RelativeBlock(nn.Module):
         x = x + self.dropout(self.convolution(self.convolution_norm(x), mask))
         x = x + 0.5 * self.feed_forward_out(x)
         return self.norm(x)
+
+
+def _norm(dim: int, published: bool) -> nn.LayerNorm:
+    return nn.LayerNorm(dim, eps=PUBLISHED_EPSILON) if published else nn.LayerNorm(dim)
+
+
+def _feed_forward(dim: int, expansion: int, dropout: float, published: bool) -> nn.Sequential:
+    layers = feed_forward(dim, expansion, dropout)
+    if published:
+        layers[0], layers[2] = _norm(dim, published), nn.ReLU()
+    return layers
 
 
 class RelativeAttention(nn.Module):

@@ -15,7 +15,15 @@ class TextDecoder(nn.Module):
     """Logits of the next label after every prefix of a text."""
 
     def __init__(
-        self, num_labels: int, dim: int, num_layers: int, *, num_heads: int, dropout: float, expansion: int = 4
+        self,
+        num_labels: int,
+        dim: int,
+        num_layers: int,
+        *,
+        num_heads: int,
+        dropout: float,
+        expansion: int = 4,
+        epsilon: float = 1e-5,
     ) -> None:
         super().__init__()
         self.dim = dim
@@ -24,11 +32,18 @@ class TextDecoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
             nn.TransformerDecoderLayer(
-                dim, num_heads, expansion * dim, dropout, batch_first=True, norm_first=True, activation="relu"
+                dim,
+                num_heads,
+                expansion * dim,
+                dropout,
+                batch_first=True,
+                norm_first=True,
+                activation="relu",
+                layer_norm_eps=epsilon,
             )
             for _ in range(num_layers)
         )
-        self.norm = nn.LayerNorm(dim)
+        self.norm = nn.LayerNorm(dim, eps=epsilon)
         self.to_labels = nn.Linear(dim, num_labels)
 
     def forward(self, labels: Tensor, memory: Tensor, mask: Tensor) -> Tensor:

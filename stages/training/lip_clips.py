@@ -144,13 +144,18 @@ class LipBatch:
         tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
         return LipBatch(**tensors, ids=self.ids)
 
+    def item(self, index: int) -> "LipBatch":
+        """One clip of the batch, as a batch."""
+        tensors = {name: value[index : index + 1] for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return LipBatch(**tensors, ids=self.ids[index : index + 1])
+
 
 def collate(clips: list[LipClip], films: list[Tensor], characters: str) -> LipBatch:
     """Clips side by side, with their films (T, height, width) of bytes."""
     labels = [torch.tensor(encode(clip.text, characters)) for clip in clips]
     lengths = torch.tensor([clip.num_frames for clip in clips])
     return LipBatch(
-        _pad(films, 0).float() / 255,
+        _pad(films, 0).float().div_(255),
         _pad([clip.sound for clip in clips], 0),
         torch.arange(int(lengths.max())) < lengths[:, None],
         _pad(labels, BLANK),
@@ -172,8 +177,10 @@ def vary_film(film: Tensor, generator: torch.Generator, side: int) -> Tensor:
         window = window.flip(-1)
     slope, offset = torch.randn(2, generator=generator).tolist()
     noise = _NOISE * torch.randn(window.shape[1:], generator=generator)
-    seen = (1 + _SLOPE * slope) * (window / 255 - 0.5) + 0.5 + _OFFSET * offset + noise.to(film.device)
-    return (seen.clamp(0, 1) * 255).round().to(torch.uint8)
+    # slope' (x - 1/2) + 1/2 + offset' + noise, of bytes, and with few passes over a film: it is drawn beside every step.
+    steeper = 1 + _SLOPE * slope
+    pattern = 255 * ((1 - steeper) / 2 + _OFFSET * offset + noise).to(film.device)
+    return window.float().mul_(steeper).add_(pattern).clamp_(0, 255).round_().to(torch.uint8)
 
 
 def _pad(rows: list[Tensor], value: float) -> Tensor:

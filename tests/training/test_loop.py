@@ -45,8 +45,8 @@ def look(model: nn.Module) -> dict[str, float]:
 
 def run(path: Path, model: nn.Module | None = None, config: LoopConfig = CONFIG, **changes: Any) -> Trained:
     options: dict[str, Any] = {"device": torch.device("cpu"), "seed": 3, "state_path": path, "resume": False}
-    train_step = changes.pop("train_step", step)
-    return train(model or Line(), config, changes.pop("draw", draw), train_step, look, **(options | changes))
+    train_step, validate = changes.pop("train_step", step), changes.pop("validate", look)
+    return train(model or Line(), config, changes.pop("draw", draw), train_step, validate, **(options | changes))
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_resuming_ends_where_no_interruption_would_have(state_path: Path, stoppe
 
     with pytest.raises(KeyboardInterrupt):
         run(state_path, train_step=interrupted(iter(range(100))))
-    assert read_training_state(state_path)[1] == {"step": stopped_at}
+    assert read_training_state(state_path)[1]["step"] == stopped_at
     torch.rand(7)  # what happened in between does not matter
     resumed = run(state_path, resume=True)
     for name, value in whole.weights.items():
@@ -146,7 +146,7 @@ def test_nonsense_stops_and_keeps_the_state_before_it(state_path: Path, what: st
         run(state_path, model, train_step=spoiled)
     assert all(torch.isfinite(p).all() for p in model.parameters())
     arrays, state = read_training_state(state_path)
-    assert state == {"step": 12}
+    assert state["step"] == 12
     assert torch.isfinite(torch.from_numpy(arrays["model.layers.0.weight"])).all()
     assert torch.isfinite(run(state_path, resume=True).weights["layers.0.weight"]).all()
 
@@ -179,6 +179,70 @@ def test_the_state_of_another_network_is_refused(state_path: Path) -> None:
         run(state_path, train_step=stop)
     with pytest.raises(ThunderError, match="of another network; --force starts over"):
         run(state_path, Line(width=9), resume=True)
+
+
+@pytest.mark.usefixtures("saving")
+def test_what_a_batch_is_normalised_by_goes_on_and_is_averaged(state_path: Path) -> None:
+    class Normalised(Line):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(1)
+            self.layers.insert(1, nn.BatchNorm1d(8))
+            self.register_buffer("constant", torch.tensor([0.1, 0.7]))
+            self.unused = nn.Parameter(torch.ones(2))
+
+    whole, seen = Normalised(), []
+
+    def watched(model: nn.Module) -> dict[str, float]:
+        seen.append(model.get_buffer("layers.1.running_mean").clone())
+        return {}
+
+    expected = run(state_path, whole, validate=watched)
+    assert not any("running" in name for name in expected.weights)
+    assert int(whole.get_buffer("layers.1.num_batches_tracked")) == CONFIG.steps
+    assert torch.equal(whole.get_buffer("constant"), torch.tensor([0.1, 0.7]))
+    # What validation saw last is what the model is left with.
+    assert torch.equal(seen[-1], whole.get_buffer("layers.1.running_mean"))
+    count = iter(range(100))
+
+    def stop(wrapped: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+        if next(count) == CONFIG.steps // 2:
+            raise KeyboardInterrupt
+        return step(wrapped, batch)
+
+    resumed = Normalised()
+    with pytest.raises(KeyboardInterrupt):
+        run(state_path, Normalised(), train_step=stop)
+    again = run(state_path, resumed, resume=True)
+    for name, value in expected.weights.items():
+        assert torch.equal(value, again.weights[name]), name
+    for (name, buffer), other in zip(whole.named_buffers(), resumed.buffers(), strict=True):
+        assert torch.equal(buffer, other), name
+
+
+@pytest.mark.usefixtures("saving")
+def test_another_training_does_not_go_on_where_one_was_interrupted(state_path: Path) -> None:
+    def stop(wrapped: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+        if state_path.exists():
+            raise KeyboardInterrupt
+        return step(wrapped, batch)
+
+    given = {"dataset": "ab" * 32}
+    with pytest.raises(KeyboardInterrupt):
+        run(state_path, train_step=stop, inputs=given)
+    other = LoopConfig(**{**CONFIG.model_dump(), "batch_size": 3})
+    with pytest.raises(
+        ThunderError, match=r"had batch_size \d+, this one has 3; give what it had, or --force starts over"
+    ):
+        run(state_path, None, other, inputs=given, resume=True)
+    with pytest.raises(
+        ThunderError, match=r"state.h5: the interrupted training had dataset abababababab, this one has cd"
+    ):
+        run(state_path, inputs={"dataset": "cd" * 32}, resume=True)
+    with pytest.raises(ThunderError, match="had seed 3, this one has 4"):
+        run(state_path, inputs=given, seed=4, resume=True)
+    rarely = LoopConfig(**{**CONFIG.model_dump(), "save_every_s": 7.0})
+    assert run(state_path, None, rarely, inputs=given, resume=True).steps_run == CONFIG.steps - 1
 
 
 def test_mixed_precision_leaves_inputs_alone(state_path: Path) -> None:
