@@ -14,6 +14,7 @@ CVPR 2023, and its released code; the quantiser is that of van den Oord et al., 
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -161,7 +162,7 @@ class Unrolled:
             final = self._convolved[:, : self._convolved.shape[1] + 1 - latest.shape[1]]
             latest = torch.cat([final, latest], dim=1)
         self._convolved = latest[:, -model.sizes.decoded_frames :]
-        return model.out(model.decoder.mix(self._convolved, last_only=True))
+        return model.out(model.decoder.mix_last(self._convolved))
 
 
 class MotionTransformer(nn.Module):
@@ -179,12 +180,19 @@ class MotionTransformer(nn.Module):
         """What a frame and two to either side say, the first and the last standing for those beyond."""
         return F.leaky_relu(self.convolution(x.transpose(1, 2)).transpose(1, 2), _SLOPE)
 
-    def mix(self, convolved: Tensor, mask: Tensor | None = None, *, last_only: bool = False) -> Tensor:
-        """All frames in the light of all others (B, T, dim), or of them the last alone (B, 1, dim)."""
+    def mix(self, convolved: Tensor, mask: Tensor | None = None) -> Tensor:
+        """All frames in the light of all others (B, T, dim)."""
         x = self.embed(normalise_over_time(convolved, mask))
-        for number, layer in enumerate(self.layers, start=1):
-            x = layer(x, mask, last_only=last_only and number == len(self.layers))
+        for layer in self.layers:
+            x = layer(x, mask)
         return x
+
+    def mix_last(self, convolved: Tensor) -> Tensor:
+        """The last frame alone (B, 1, dim) in the light of all."""
+        x = self.embed(normalise_over_time(convolved))
+        for layer in self.layers[:-1]:
+            x = layer(x, None)
+        return cast(MixingLayer, self.layers[-1]).last(x)
 
 
 class MixingLayer(nn.Module):
@@ -201,18 +209,30 @@ class MixingLayer(nn.Module):
             nn.Linear(dim, feed_forward), nn.GELU(approximate="tanh"), nn.Linear(feed_forward, dim)
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None, *, last_only: bool = False) -> Tensor:
-        """(B, T, dim) -> (B, T, dim), or (B, 1, dim)."""
-        dim = x.shape[-1]
-        normed = self.norm_look(x)
-        x, asking = (x[:, -1:], normed[:, -1:]) if last_only else (x, normed)
-        queries = F.linear(asking, self.look.weight[:dim]).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-        keys, values = (
-            F.linear(normed, self.look.weight[dim:]).unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, T, dim) -> (B, T, dim)."""
+        queries, keys, values = (
+            self.look(self.norm_look(x)).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         )
         real = None if mask is None else (mask > 0)[:, None, None]
-        attention = F.scaled_dot_product_attention(queries, keys, values, attn_mask=real, scale=dim**-0.5)
-        x = x + self.looked(attention.transpose(1, 2).flatten(2))
+        attention = F.scaled_dot_product_attention(queries, keys, values, attn_mask=real, scale=x.shape[-1] ** -0.5)
+        return self._add(x, attention.transpose(1, 2).flatten(2))
+
+    def last(self, x: Tensor) -> Tensor:
+        """The last frame alone (B, 1, dim): keys and values of the others are never made.
+
+        What a query is multiplied with, and what is made of the weighted sum, are linear in the frames, and so can be moved
+        to the side on which there is one frame.
+        """
+        normed, dim = self.norm_look(x), x.shape[-1]
+        ask, key, value = self.look.weight.unflatten(0, (3, self.num_heads, -1))  # (H, C, dim) each
+        queries = torch.einsum("bd,hcd->bhc", normed[:, -1], ask)
+        scores = torch.einsum("bhc,hcd->bhd", queries, key) @ normed.transpose(1, 2)  # (B, H, T)
+        heard = (scores * dim**-0.5).softmax(-1) @ normed  # (B, H, dim)
+        return self._add(x[:, -1:], torch.einsum("bhd,hcd->bhc", heard, value).flatten(1)[:, None])
+
+    def _add(self, x: Tensor, heard: Tensor) -> Tensor:
+        x = x + self.looked(heard)
         return x + self.feed_forward(self.norm_feed_forward(x))
 
 
