@@ -23,7 +23,7 @@ from stages.runtime.provenance import Provenance, hash_inputs
 # Metrics that end so are of the truth, whatever was sampled.
 _OF_TRUTH = {"-truth": "true motion", "-speech": "true speech"}
 # What `evaluate` measured with; figures compare where these were the same.
-_MEASURES = ("reference", "m2s", "recogniser", "vocoder")
+_MEASURES = ("reference", "m2s", "recogniser", "vocoder", "lipreader")
 
 
 @dataclass(frozen=True)

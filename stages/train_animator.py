@@ -238,6 +238,7 @@ def train_animator(
         train_step,
         validate,
         inputs=hashes,
+        pace=config.pace,
         device=chosen_device,
         seed=seed,
         state_path=state_path,

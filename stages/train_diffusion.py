@@ -232,6 +232,7 @@ def train_diffusion(
         train_step,
         validate,
         inputs=hashes,
+        pace=config.pace,
         device=chosen_device,
         seed=seed,
         state_path=state_path,

@@ -29,6 +29,8 @@ from stages.training.windows import WindowBatch
 
 # Share of its whole weight under which nobody listens or reads while training: a third of all windows that are denoised.
 _LEAST_ASKED = 0.15
+# Parameters of a lip reader that learns along, in an objective that keeps its guidance under that name.
+_TUNED = "guidance.expert.tuned."
 
 
 class GuidanceConfig(LoopConfig):
@@ -46,6 +48,8 @@ class GuidanceConfig(LoopConfig):
         tune_expert: the lip reader learns along, from true faces, and is written beside the model.
         forget_prior: it learns along from nothing: of what the lip reader knows only its sizes are kept, and when it heard
             each word.
+        expert_pace: learning rate of a lip reader that learns along, as a share of `learning_rate`; 1 is published. By
+            default a tenth of it, which leaves a prior standing, or all of it where there is none.
     """
 
     weight_m2s: float = Field(0.1, ge=0)
@@ -60,6 +64,13 @@ class GuidanceConfig(LoopConfig):
     lipreader_crops: int = Field(40, ge=1)
     tune_expert: bool = False
     forget_prior: bool = False
+    expert_pace: float | None = Field(None, gt=0)
+
+    def pace(self, name: str) -> float:
+        """The share of the learning rate that a parameter of an objective with a `guidance` learns at."""
+        if not name.startswith(_TUNED):
+            return 1.0
+        return self.expert_pace or (1.0 if self.forget_prior else 0.1)
 
 
 @dataclass(frozen=True)
@@ -289,8 +300,7 @@ def write_tuned_reader(output: Path, guidance: Guidance, trained: Trained, prove
     expert = guidance.expert
     if expert is None or expert.tuned is None:
         return
-    prefix = "guidance.expert.tuned."
-    weights = {name.removeprefix(prefix): value for name, value in trained.weights.items() if name.startswith(prefix)}
+    weights = {name.removeprefix(_TUNED): value for name, value in trained.weights.items() if name.startswith(_TUNED)}
     curves = {name: points for name, points in trained.curves.items() if "lips_" in name}
     write_checkpoint(
         beside(output),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -81,6 +82,7 @@ def train(
     *,
     blame: Callable[[nn.Module, Batch], str] | None = None,
     inputs: Mapping[str, str] | None = None,
+    pace: Callable[[str], float] = lambda name: 1.0,
     device: torch.device,
     seed: int,
     state_path: Path,
@@ -95,6 +97,7 @@ def train(
         validate: figures of the model with averaged weights, for the curves.
         blame: says which clip of a batch made the loss what is not a number; see `worst_clip`.
         inputs: name -> SHA-256 of what it is trained on; with the configuration and the seed, what --resume insists on.
+        pace: by which a parameter's learning rate differs from the configured one, from its name.
         state_path: where the state of an interrupted training is; removed when the training is complete.
         resume: go on from that state.
 
@@ -108,9 +111,8 @@ def train(
         plugins=_MixedInside(config.precision, device.type) if config.precision == "bf16-mixed" else None,
     )
     fabric.launch()
-    parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
-        parameters, lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+        _groups(model, pace), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
     )
     wrapped, wrapped_optimiser = fabric.setup(model, optimiser)
     generator = torch.Generator().manual_seed(seed)
@@ -130,7 +132,7 @@ def train(
         advance(first_step)
         for step in range(first_step, config.steps):
             for group in optimiser.param_groups:
-                group["lr"] = config.learning_rate * _schedule(step, config)
+                group["lr"] = group["pace"] * config.learning_rate * _schedule(step, config)
             asked = time.monotonic()
             batch = batches.take()
             waited += time.monotonic() - asked
@@ -274,6 +276,15 @@ class _Ahead(Generic[Batch]):
         # What the generator was before the batch that is not used yet: an interrupted training goes on from there.
         self.generator_state = self._generator.get_state()
         self._pending = self._thread.submit(self._draw, self._generator)
+
+
+def _groups(model: nn.Module, pace: Callable[[str], float]) -> list[dict[str, Any]]:
+    """Parameters that learn, in the order of the model, those of one pace that follow each other in a group."""
+    learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    return [
+        {"params": [p for _, p in some], "pace": factor}
+        for factor, some in groupby(learning, key=lambda item: pace(item[0]))
+    ]
 
 
 def _schedule(step: int, config: LoopConfig) -> float:

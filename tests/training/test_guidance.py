@@ -11,7 +11,8 @@ from stages.heads.head import LinearHead, build_head
 from stages.models.characters import encode
 from stages.models.lip_reader import LipReader, LipReaderConfig
 from stages.training import guidance as guidance_module
-from stages.training.guidance import Guidance, GuidanceWeights
+from stages.training import loop
+from stages.training.guidance import Guidance, GuidanceConfig, GuidanceWeights
 from stages.training.lip_expert import LipExpert
 from stages.training.spoken_words import Extracts
 from stages.training.windows import WindowBatch, WindowShape, window_at
@@ -199,6 +200,24 @@ def test_what_is_forgotten_and_what_is_kept() -> None:
     again = expert_of(tuned=True)
     again.forget(seed=1)
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), expert.parameters(), strict=True))
+
+
+def test_a_prior_is_tuned_at_a_tenth_of_the_pace() -> None:
+    objective = torch.nn.Module()
+    objective.animator = torch.nn.Linear(2, 2)
+    objective.guidance = Guidance(HEAD, GuidanceWeights(), expert=expert_of(tuned=True))
+    objective.last = torch.nn.Linear(2, 2, bias=False)
+    for options, expected in (
+        ({"tune_expert": True}, 0.1),
+        ({"tune_expert": True, "forget_prior": True}, 1.0),
+        ({"tune_expert": True, "expert_pace": 0.5}, 0.5),
+    ):
+        config = GuidanceConfig.resolve(options=options)
+        groups = loop._groups(objective, config.pace)
+        assert [p for group in groups for p in group["params"]] == list(objective.parameters())
+        paces = {id(p): group["pace"] for group in groups for p in group["params"]}
+        assert {paces[id(p)] for p in objective.guidance.parameters()} == {expected}
+        assert {paces[id(p)] for part in (objective.animator, objective.last) for p in part.parameters()} == {1.0}
 
 
 def test_mixed_precision_draws_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
