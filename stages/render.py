@@ -1,4 +1,4 @@
-"""Films takes side by side with sound, or lays their frames out on a contact sheet."""
+"""Films takes side by side with sound, lays their frames out on a contact sheet, or puts them live on a page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from stages.artifacts.clips import Clip, ClipFile, open_clips
 from stages.artifacts.files import check_output
 from stages.rendering.comparison import compared
 from stages.rendering.frames_folder import check_folder
+from stages.rendering.html_page import PageClip, page_clip, write_page
 from stages.rendering.studio import Panel, Shoot, Studio, whole_frames_a_thread
 from stages.rendering.takes_film import Layout, film_takes, lay_out_stills
 from stages.rendering.video import TRANSPARENT
@@ -18,7 +19,7 @@ from stages.runtime.devices import resolve_device
 from stages.runtime.errors import Failure, ThunderError
 from stages.runtime.progress import Progress, silent
 
-Format = Literal["mp4", "webm", "mov", "gif", "png", "frames"]
+Format = Literal["mp4", "webm", "mov", "gif", "png", "frames", "html"]
 
 # Stills are few and small, and looked at for longer than a frame of a film.
 STILL_OVERSAMPLING = 2
@@ -32,7 +33,7 @@ class RenderResult:
         files: one a clip that went well.
         failures: the clips that did not.
         num_clips: how many were asked for.
-        num_frames: pictures of heads drawn, over all panels.
+        num_frames: pictures of heads drawn, over all panels; on a page, those that it can show.
     """
 
     files: list[Path]
@@ -58,16 +59,17 @@ def render(
     force: bool = False,
     progress: Progress = silent,
 ) -> RenderResult:
-    """Films the takes of clips, one file a clip.
+    """Films the takes of clips, one file a clip; or puts all clips on one page, among which its reader chooses.
 
     All panels of a file are seen by one camera, under the same light. Frames are drawn and written in short runs, so
     that memory does not grow with the length of a clip.
 
     Args:
         input_path: `samples.h5`, or a `dataset.h5` to film what was recorded.
-        output_path: the file to write; where there are several clips, `<stem>.<clip><suffix>` beside it.
+        output_path: the file to write; of films and sheets of several clips, `<stem>.<clip><suffix>` beside it.
         output_format: `mp4`, `webm`, `mov` or `gif`; `frames` for a folder of png and the speech; `png` for a sheet with a
-            row for each take and columns of evenly spaced frames.
+            row for each take and columns of evenly spaced frames; `html` for a page that plays the takes as heads in 3D and
+            needs nothing else.
         clip_ids: which clips; all, if none is named.
         takes: numbers of the takes, from 0; all, if none is named.
         reference_path: a dataset whose clips of the same names are shown first.
@@ -92,6 +94,9 @@ def render(
         chosen = list(dict.fromkeys(clip_ids)) or clips.ids()
         for clip_id in chosen:
             clips.summary(clip_id)  # says at once which clip is unknown
+        if output_format == "html":
+            check_output(output_path, force=force)
+            return _page(clips, chosen, takes, reference_path, output_path, progress)
         targets = {clip_id: _target(output_path, clip_id, alone=len(chosen) == 1) for clip_id in chosen}
         for path in targets.values():
             (check_folder if output_format == "frames" else check_output)(path, force=force)
@@ -134,6 +139,8 @@ def _check_looks(
 ) -> None:
     if transparent and output_format not in (*TRANSPARENT, "png", "frames"):
         raise ThunderError(f"--transparent: {output_format} has a background always; wanted webm, mov, png or frames")
+    if output_format == "html" and error_scale_mm is not None:
+        raise ThunderError("--errors: a page has a button for that; leave it out, or choose a film")
     if error_scale_mm is None:
         return
     if reference_path is None:
@@ -195,3 +202,30 @@ def _recorded(clips: ClipFile, clip_id: str, device: torch.device) -> tuple[Pane
     template = torch.from_numpy(clips.template(clip.subject)).to(device)
     motion = torch.from_numpy(clip.motion).to(device)
     return Panel("recorded", f"{clip_id} · recorded", motion, template, clip.vertices), clip
+
+
+def _page(
+    clips: ClipFile,
+    chosen: Sequence[str],
+    takes: Sequence[int],
+    reference_path: Path | None,
+    path: Path,
+    progress: Progress,
+) -> RenderResult:
+    """One page of all clips: they share the head, which is most of a short page."""
+    pages: list[PageClip] = []
+    failures = []
+    with progress("preparing the page", total=len(chosen)) as advance:
+        for clip_id in chosen:
+            try:
+                panels, clip = _panels(clips, clip_id, takes, reference_path, torch.device("cpu"))
+                pages.append(page_clip(clips.head, clip, panels))
+            except ThunderError as error:
+                if len(chosen) == 1:
+                    raise
+                failures.append(Failure(clip_id, str(error)))
+            advance()
+    if pages:
+        write_page(path, clips.head, pages)
+    num_frames = sum(page.clip.num_frames * len(page.moving) for page in pages)
+    return RenderResult([path] if pages else [], failures, len(chosen), num_frames)

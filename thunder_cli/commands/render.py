@@ -20,6 +20,7 @@ class Format(StrEnum):
     gif = "gif"
     png = "png"
     frames = "frames"
+    html = "html"
 
 
 def render(
@@ -32,15 +33,15 @@ def render(
         typer.Option(
             "--output",
             "-o",
-            help="File to write, takes.mp4 if not given; with several clips, takes.CLIP.mp4 for each.",
+            help="File to write, takes.mp4 if not given; with several clips, takes.CLIP.mp4 for each, but one page for all.",
         ),
     ] = None,
     output_format: Annotated[
         Format | None,
         typer.Option(
             "--format",
-            help="mp4; webm; mov, for editing; gif, silent; png for a contact sheet; frames for a folder of png; else as the "
-            "output's name ends.",
+            help="mp4; webm; mov, for editing; gif, silent; png for a contact sheet; frames for a folder of png; html for a "
+            "page with live heads and sound; else as the output's name ends.",
         ),
     ] = None,
     clip: Annotated[
@@ -74,7 +75,7 @@ def render(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Films takes side by side with sound, or lays their frames out on a contact sheet.
+    """Films takes side by side with sound, lays their frames out on a contact sheet, or puts them live on a page.
 
     Example: `thunder render samples.h5 -o takes.mp4`
     """

@@ -248,7 +248,7 @@ function setTheme(theme) {
 
 function chooseCurves(curves) {
   page.curves = new Set(curves);
-  for (const box of byId("curves").querySelectorAll("input")) box.checked = page.curves.has(Number(box.value));
+  for (const box of byId("curves").querySelectorAll("input[type=checkbox]")) box.checked = page.curves.has(Number(box.value));
   refresh();
 }
 
@@ -300,6 +300,7 @@ const KEYS = {
 
 function onKey(event) {
   if (!page.clip || event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+  if (event.target.matches("input[type=search]")) return;
   const busy = event.target.closest("select, input, summary");
   const pressing = event.target.closest("button") && (event.key === " " || event.key === "Enter");
   if (pressing || (busy && !/^[a-z]$/i.test(event.key))) return;
@@ -360,6 +361,8 @@ function connect() {
     released: () => { page.scrubbing = false; },
   });
   track.addEventListener("wheel", (event) => {
+    const list = byId("timeline"); // with more lanes than there is room for, a plain wheel runs through them
+    if (list.scrollHeight > list.clientHeight && !event.ctrlKey && Math.abs(event.deltaY) > Math.abs(event.deltaX)) return;
     event.preventDefault();
     const { timeline } = page;
     if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
@@ -383,6 +386,13 @@ function connect() {
 
 function listCurves() {
   const list = byId("curves").querySelector("div");
+  const wanted = Object.assign(document.createElement("input"), { type: "search", placeholder: "find" });
+  wanted.setAttribute("aria-label", "Find a curve");
+  wanted.oninput = () => {
+    for (const label of list.querySelectorAll("label"))
+      label.hidden = !label.textContent.toLowerCase().includes(wanted.value.trim().toLowerCase());
+  };
+  list.append(wanted);
   for (const [c, name] of page.head.curves.entries()) {
     const label = document.createElement("label");
     const box = Object.assign(document.createElement("input"), { type: "checkbox", value: c });

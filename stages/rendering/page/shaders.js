@@ -1,5 +1,6 @@
 // Light as in films: three lamps and a sky, wrapped round the face, red a little further; a broad and a small highlight.
 
+// `centroid`: at the edge of a triangle nothing is guessed from beyond it.
 const VERTEX_SHADER = `#version 300 es
 uniform mat4 toPicture;
 uniform float strongestGloss;
@@ -8,12 +9,12 @@ layout(location = 1) in vec3 normal;
 layout(location = 2) in float distanceToTruth;
 layout(location = 3) in vec3 colour;
 layout(location = 4) in vec2 gloss;
-out vec3 n;
-out vec3 albedo;
-out vec2 shine;
-out float away;
+centroid out vec3 n;
+centroid out vec3 albedo;
+centroid out vec2 shine;
+centroid out float away;
 void main() {
-  n = normal;
+  n = normalize(normal);
   albedo = colour * colour;
   shine = gloss * strongestGloss;
   away = distanceToTruth;
@@ -33,10 +34,10 @@ uniform vec2 lampWrapAndGloss[LAMPS];
 uniform vec3 viewer;
 uniform vec3 ramp[NUM_COLOURS];
 uniform float fullScale;  // of the distances that are shown as colours; 0 where none are
-in vec3 n;
-in vec3 albedo;
-in vec2 shine;
-in float away;
+centroid in vec3 n;
+centroid in vec3 albedo;
+centroid in vec2 shine;
+centroid in float away;
 out vec4 picture;
 
 float wrapped(float cosine, float wrap) {
