@@ -141,6 +141,8 @@ embedded: assets/m2s.h5 assets/judge.h5 assets/vocoder.h5 assets/recogniser.h5 a
 .PHONY: results-m2s
 results-m2s: assets/results/m2s.json tables ## measure mesh-to-speech over inputs and seeds: two hours on two cores
 
+, := ,
+
 # A: the animators behind `make results-thunder`, HOW-WHO-SEED: how it is trained, and which mesh-to-speech model listens, at
 # the weight of the configuration, or at another: HOW-WHO-wWEIGHT-SEED. `make -j` trains several at once.
 A := $(E)/thunder
@@ -163,6 +165,30 @@ THUNDER_DIFFERENCES := regression-none,trained-none \
 
 .PHONY: results-thunder
 results-thunder: assets/results/thunder.json tables ## measure what mesh-to-speech teaches the animator: some 15 hours on two cores
+
+# V: what guides an animator, ANIMATOR-HOW-SEED. The lip reader that guides is of another seed than the one that judges; as in
+# the paper, it is tuned along with FaceFormer and CodeTalker, and lip vertices count once more wherever it guides them.
+V := $(E)/avguidance
+AV_SEEDS := 0 1 2
+GUIDE := $(E)/lipreader-0.h5
+GUIDED_plain :=
+GUIDED_rlv := --weight-lips 1
+GUIDED_visual := --weight-lips 1 --lipreader $(GUIDE) --tune-expert --lipreader-input video
+GUIDED_noprior := --weight-lips 1 --lipreader $(GUIDE) --tune-expert --forget-prior
+GUIDED_av := --weight-lips 1 --lipreader $(GUIDE) --tune-expert
+# THUNDER compares lip vertices anyhow, and whoever guides it is frozen; without a lip reader it is that of `make results-thunder`.
+THUNDER_GUIDED_av := --lipreader $(GUIDE)
+THUNDER_GUIDED_both := --lipreader $(GUIDE) --m2s $(E)/m2s-mouth2s-0.h5
+CODES_codetalker := --autoencoder-steps 1500
+AV_HOWS := plain rlv visual noprior av
+AV_ROWS := $(foreach animator,faceformer codetalker,$(AV_HOWS:%=$(animator)-%)) $(addprefix thunder-,plain m2s av both)
+AV_MODELS := $(foreach seed,$(AV_SEEDS),$(AV_ROWS:%=$(V)/%-$(seed).h5))
+AV_DIFFERENCES := $(foreach animator,faceformer codetalker,$(foreach pair,rlv$(,)plain visual$(,)plain noprior$(,)plain \
+  av$(,)plain av$(,)rlv av$(,)visual av$(,)noprior,$(animator)-$(subst $(,),$(,)$(animator)-,$(pair)))) \
+  thunder-m2s,thunder-plain thunder-av,thunder-plain thunder-both,thunder-plain thunder-both,thunder-m2s
+
+.PHONY: results-avguidance
+results-avguidance: assets/results/avguidance.json tables ## measure what lip reading teaches animators: some 9 hours on two cores
 
 .PHONY: tables
 tables: $(INSTALLED) ## write the README's tables again from assets/results
@@ -229,6 +255,33 @@ $(ANIMATORS:%=$(A)/metrics/%.h5): $(A)/metrics/%.h5: $(A)/samples/%.h5 $(E)/m2s-
 
 assets/results/thunder.json: $(ANIMATORS:%=$(A)/metrics/%.h5)
 	$(THUNDER) compare $^ $(THUNDER_DIFFERENCES:%=--difference %) -o $@ --force
+
+$(filter $(V)/faceformer-% $(V)/codetalker-%,$(AV_MODELS)): $(V)/%.h5: $(E)/dataset.h5 $(GUIDE) assets/results-avguidance.toml
+	$(THUNDER) train-animator $(firstword $(subst -, ,$*)) $< -o $@ --config assets/results-avguidance.toml \
+	  $(CODES_$(firstword $(subst -, ,$*))) $(GUIDED_$(word 2,$(subst -, ,$*))) --seed $(lastword $(subst -, ,$*)) --force
+
+$(filter $(V)/thunder-av-% $(V)/thunder-both-%,$(AV_MODELS)): $(V)/thunder-%.h5: $(E)/dataset.h5 $(GUIDE) \
+  $(E)/m2s-mouth2s-0.h5 assets/results-thunder.toml
+	$(THUNDER) train-diffusion $< -o $@ --config assets/results-thunder.toml $(THUNDER_GUIDED_$(firstword $(subst -, ,$*))) \
+	  --seed $(lastword $(subst -, ,$*)) --force
+
+$(V)/thunder-plain-%.h5: $(A)/trained-none-%.h5
+	mkdir -p $(@D) && cp $< $@
+
+$(V)/thunder-m2s-%.h5: $(A)/trained-mouth2s-%.h5
+	mkdir -p $(@D) && cp $< $@
+
+.INTERMEDIATE: $(AV_MODELS:$(V)/%=$(V)/samples/%)
+$(AV_MODELS:$(V)/%=$(V)/samples/%): $(V)/samples/%: $(V)/% $(E)/dataset.h5
+	$(THUNDER) sample --split test --clips $(THUNDER_CLIPS) --dataset $(E)/dataset.h5 --model $< -o $@ --force \
+	  $(if $(filter thunder-%,$*),--n $(THUNDER_TAKES))
+
+$(AV_MODELS:$(V)/%=$(V)/metrics/%): $(V)/metrics/%: $(V)/samples/% $(E)/lipreader-1.h5 $(E)/m2s-mouth2s-1.h5 assets/recogniser.h5
+	$(THUNDER) evaluate $< --reference $(E)/dataset.h5 --lipreader $(E)/lipreader-1.h5 --m2s $(E)/m2s-mouth2s-1.h5 \
+	  --recogniser assets/recogniser.h5 -o $@ --force --quiet > /dev/null
+
+assets/results/avguidance.json: $(AV_MODELS:$(V)/%=$(V)/metrics/%)
+	$(THUNDER) compare $^ $(AV_DIFFERENCES:%=--difference %) -o $@ --force
 
 assets/head.h5: $(wildcard stages/heads/mannequin/*.py) | $(INSTALLED)
 	$(VENV)/bin/python -m stages.heads.mannequin --output $@

@@ -45,6 +45,15 @@ COLUMNS: dict[str, dict[str, str]] = {
         "m2s-units": "M2S units",
         "m2s-cer": "CER",
     },
+    "avguidance": {
+        "lve": "LVE, mm²",
+        "fdd": "FDD, mm²",
+        "cer": "CER",
+        "ver": "VER",
+        "l-pcc": "L-PCC",
+        "closure-rate": "closed on p b m",
+        "m2s-mel": "M2S mel, sd",
+    },
 }
 
 

@@ -81,7 +81,7 @@ class LipExpert(nn.Module):
         """Draws all weights of the reader anew; what it normalises by, and the characters it knows, stay."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            fresh = LipReader(self.reader.config)
+            fresh = LipReader(self.reader.config, self.reader.pieces)
         statistics = {"picture_mean", "picture_scale", "mel_mean", "mel_scale"}
         kept = {name: value for name, value in self.reader.named_buffers() if name in statistics}
         self.reader.load_state_dict(fresh.state_dict() | kept)
