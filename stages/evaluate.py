@@ -101,28 +101,28 @@ def evaluate(
         if reference_path is not None and "reference" in needed:
             reference = stack.enter_context(open_clips(reference_path, "thunder.dataset"))
             with _put_up_with("reference" in optional, readers[0].lacks, "reference"):
-                shared = [reader.shared_with(reference) for reader in readers]
-                for reader, clip_ids in zip(readers, shared, strict=True):
-                    reader.compare_with(reference, clip_ids)
+                _compare_all(readers, reference)
         if readers[0].reference is None:
             check_same_regions(files)
+        transcripts = readers[0].transcripts()
         if m2s_paths and "m2s" in needed:
             with _put_up_with("m2s" in optional, judges.lacks, "m2s"):
                 judges.listen(m2s_paths, files, hubert, same_judge=same_judge)
         if recogniser_path is not None and "recogniser" in needed:
             with _put_up_with("recogniser" in optional, judges.lacks, "recogniser"):
-                judges.read_speech(recogniser_path, readers[0].transcripts(), samples_paths[0])
+                judges.read_speech(recogniser_path, transcripts, samples_paths[0])
         if vocoder_path is not None and judges.m2s is not None and judges.recogniser is not None:
             judges.speak(vocoder_path)
         if lip_reader_paths and "lipreader" in needed:
             with _put_up_with("lipreader" in optional, judges.lacks, "lipreader"):
-                transcripts = readers[0].transcripts()
                 judge_of = partial(_lip_judge, files[0], judges)
                 judges.read_lips(lip_reader_paths, files, transcripts, judge_of, same_judge=same_judge)
         skipped = {metric.name: reason for metric in chosen if (reason := readers[0].lacking(metric))}
         _refuse(asked, [skipped])
         chosen = [metric for metric in chosen if metric.name not in skipped]
-        tables = [measure(chosen, reader, progress) for reader in readers]
+        # What is of the truth is the same for all.
+        of_takes = [metric for metric in chosen if not metric.of_truth]
+        tables = [measure(chosen if reader is readers[0] else of_takes, reader, progress) for reader in readers]
         clips = tuple(files[0].summary(clip_id) for clip_id in files[0])
     impossible = [table.impossible(chosen) for table in tables]
     _refuse(asked, [skipped | reasons for reasons in impossible])
@@ -180,6 +180,13 @@ def _label(paths: Sequence[Path]) -> list[str]:
     return [label if labels.count(label) == 1 else f"{k + 1}-{label}" for k, label in enumerate(labels)]
 
 
+def _compare_all(readers: Sequence[ClipReader], reference: ClipFile) -> None:
+    """Gives every reader the truth, or none."""
+    shared = [reader.shared_with(reference) for reader in readers]
+    for reader, clip_ids in zip(readers, shared, strict=True):
+        reader.compare_with(reference, clip_ids)
+
+
 def _lip_judge(file: ClipFile, judges: Judges, reader: LipReader) -> LipJudge:
     """A lip reader with the pictures of this head that it looks at."""
     return LipJudge(reader, partial(film_face, mouth_scene(file.head, judges.device)), pronounce)
@@ -197,7 +204,7 @@ def _summarise_file(
     rows: list[MetricRow] = []
     left_out: dict[str, list[str]] = {}
     for metric in metrics:
-        if metric.name in skipped:
+        if metric.name in skipped or metric.name not in table.values:
             continue
         row, clips_left_out = summarise(metric, table, reader.record, seed)
         rows.append(row)
@@ -255,9 +262,9 @@ def _write(
         write_metrics_csv(csv_path, evaluation)
     if latex_path is not None:
         write_metrics_latex(latex_path, evaluation)
-
-
     return provenance
+
+
 def _refuse(asked: Mapping[str, Sequence[Metric]], skipped: Sequence[Mapping[str, str]]) -> None:
     """Refuses a name none of whose metrics can be computed on any file; of several, those that can be are."""
     for name, found in asked.items():

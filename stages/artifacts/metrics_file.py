@@ -62,7 +62,8 @@ class Measured:
     Attributes:
         label: short, and no other file's; what tables call it.
         sha256: of the file.
-        rows: one a metric, in the order of the catalogue.
+        rows: one a metric, in the order of the catalogue; those of the truth alone, such as `cer-truth`, stand in the first
+            file's only.
         differences: by how much its metrics exceed those of the first file, paired clip by clip: a row a metric, whose
             interval is of the difference; none for the first file.
         num_takes: fewest and most takes of a clip.

@@ -57,6 +57,11 @@ class Metric:
     weight: Weight = "clip"
 
     @property
+    def of_truth(self) -> bool:
+        """Whether it looks at true motion or speech alone, and so says the same of all samples of the same clips."""
+        return self.name.endswith(("-truth", "-speech"))
+
+    @property
     def definition(self) -> str:
         """The formula in words: what the docstring of its function says."""
         return inspect.getdoc(self.formula) or ""

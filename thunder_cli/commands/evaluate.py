@@ -180,7 +180,8 @@ def _rows_of_several(found: "Evaluation") -> list[tuple[str, ...]]:
             if row is not None:
                 _, value, interval, *rest = _cells(row)
                 difference = ("", "") if less is None else (f"{less.value:+.4g}", _interval(less))
-                lines.append((name, measured.label, value, interval, *difference, *rest))
+                whose = "" if name.endswith(("-truth", "-speech")) else measured.label
+                lines.append((name, whose, value, interval, *difference, *rest))
     return lines
 
 
