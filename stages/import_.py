@@ -15,9 +15,12 @@ from stages.corpora.biwi import TRAIN_SUBJECTS as BIWI_SUBJECTS
 from stages.corpora.vocaset import TRAIN_SUBJECTS as VOCASET_SUBJECTS
 from stages.models.animator import Animator
 from stages.models.animators import checkpoint_of
+from stages.models.auto_avsr_import import convert_auto_avsr
 from stages.models.codetalker_import import convert_codetalker, with_autoencoder
 from stages.models.faceformer_import import convert_faceformer
+from stages.models.lip_reader import checkpoint_of as checkpoint_of_reader
 from stages.models.published_weights import read_published_weights
+from stages.models.word_pieces import read_word_pieces
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance, hash_inputs
 
@@ -32,6 +35,39 @@ class ImportSummary:
     features: int
     fps: float
     subjects: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReaderImportSummary:
+    """Which lip reader was imported: `streams` are what it reads, `pieces` the word pieces that it writes."""
+
+    output: Path
+    parameters: int
+    streams: str
+    pieces: int
+
+
+def import_auto_avsr(
+    weights: Path, output: Path, *, vocabulary: Path, units: Path | None = None, force: bool = False
+) -> ReaderImportSummary:
+    """Turns a published Auto-AVSR checkpoint, of pictures, of sound or of both, into a `thunder.lipreader`.
+
+    Args:
+        vocabulary: the SentencePiece model that it was trained with, `unigram5000.model`.
+        units: its numbered pieces; `unigram5000_units.txt` beside it where None.
+
+    Raises:
+        ThunderError: files that do not fit each other; an output that exists.
+    """
+    units = vocabulary.with_name(f"{vocabulary.stem}_units.txt") if units is None else units
+    check_output(output, force=force, inputs=[weights, vocabulary, units])
+    pieces = read_word_pieces(vocabulary, units)
+    model = convert_auto_avsr(read_published_weights(weights), pieces, weights)
+    checkpoint = checkpoint_of_reader(model, dict(model.named_parameters()), {})
+    hashes = hash_inputs(weights=weights, vocabulary=vocabulary, units=units)
+    write_checkpoint(output, "thunder.lipreader", checkpoint, Provenance(0, {}, hashes), force=force)
+    parameters = sum(p.numel() for p in model.parameters())
+    return ReaderImportSummary(output, parameters, model.config.streams, len(pieces.units))
 
 
 def import_faceformer(

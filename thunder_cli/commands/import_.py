@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
-from thunder_cli.options import Force, Json, Output
+from thunder_cli.options import Force, Json
 
 
 class Published(StrEnum):
@@ -15,6 +15,7 @@ class Published(StrEnum):
 
     FACEFORMER = "faceformer"
     CODETALKER = "codetalker"
+    AUTO_AVSR = "auto-avsr"
 
 
 def import_(
@@ -22,22 +23,45 @@ def import_(
     weights: Annotated[Path, typer.Argument(help="Its published weights, a .pth file.")],
     *,
     speech_encoder: Annotated[
-        Path, typer.Option("--speech-encoder", help="Folder of the wav2vec 2.0 that it was trained with.")
-    ],
+        Path | None,
+        typer.Option("--speech-encoder", help="Folder of the wav2vec 2.0 that an animator was trained with."),
+    ] = None,
     dataset: Annotated[Path, typer.Option("--dataset", help="A dataset of the corpus that it was trained on.")] = Path(
         "dataset.h5"
     ),
     autoencoder: Annotated[
         Path | None, typer.Option("--autoencoder", help="The file of codetalker's first stage, where it is another.")
     ] = None,
-    output: Output = Path("animator.h5"),
+    vocabulary: Annotated[
+        Path | None, typer.Option("--vocabulary", help="The SentencePiece model of auto-avsr, unigram5000.model.")
+    ] = None,
+    units: Annotated[
+        Path | None, typer.Option("--units", help="Its numbered pieces; unigram5000_units.txt beside it if not given.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; animator.h5, or lipreader.h5 of auto-avsr.")
+    ] = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Imports published weights; nothing in the file is run, and the animation is that of the released code.
+    """Imports published weights; nothing in the file is run, and what the model gives is what the released code gives.
 
     Example: `thunder import faceformer vocaset.pth --speech-encoder wav2vec2-base-960h --dataset dataset.h5`
     """
+    if model is Published.AUTO_AVSR:
+        if vocabulary is None:
+            raise typer.BadParameter("auto-avsr writes word pieces: needs their model", param_hint="--vocabulary")
+        if speech_encoder is not None:
+            raise typer.BadParameter("auto-avsr hears with what its file holds", param_hint="--speech-encoder")
+        _import_reader(weights, output or Path("lipreader.h5"), vocabulary, units, force=force, json=json)
+        return
+    if vocabulary is not None or units is not None:
+        raise typer.BadParameter(
+            "only auto-avsr writes word pieces", param_hint="--vocabulary" if vocabulary else "--units"
+        )
+    if speech_encoder is None:
+        raise typer.BadParameter("needs the wav2vec 2.0 that it was trained with", param_hint="--speech-encoder")
+    output = output or Path("animator.h5")
     if autoencoder is not None and model is not Published.CODETALKER:
         raise typer.BadParameter("only codetalker has an autoencoder", param_hint="--autoencoder")
 
@@ -56,5 +80,20 @@ def import_(
         "features": summary.features,
         "fps": summary.fps,
         "subjects": ", ".join(summary.subjects),
+    }
+    console.print_result(result, as_json=json)
+
+
+def _import_reader(
+    weights: Path, output: Path, vocabulary: Path, units: Path | None, *, force: bool, json: bool
+) -> None:
+    from stages.import_ import import_auto_avsr
+
+    summary = import_auto_avsr(weights, output, vocabulary=vocabulary, units=units, force=force)
+    result = {
+        "wrote": str(summary.output),
+        "parameters": summary.parameters,
+        "reads": summary.streams,
+        "pieces": summary.pieces,
     }
     console.print_result(result, as_json=json)
