@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -15,27 +15,37 @@ import torch
 from stages.artifacts.clips import Clip, ClipFile, open_clips
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.waveform import write_wav
+from stages.formats.blendshape_set import BlendshapeSet, read_blendshape_set
 from stages.formats.flame_npz import write_flame_npz
 from stages.formats.frame_rate import at_frame_rate, check_frame_rate
 from stages.formats.gltf import Take, write_glb
 from stages.formats.live_link_face import write_live_link_face
 from stages.formats.mesh_sequence import write_mesh_sequence
 from stages.formats.polygon_file import write_ply
+from stages.formats.usd import need_usd, write_usd
 from stages.formats.vertex_npy import write_vertex_npy
 from stages.formats.viseme_events import viseme_events, write_viseme_events
 from stages.formats.wavefront import write_obj
 from stages.heads.arkit import ARKIT_FEATURES
+from stages.heads.blendshape_fit import fit_blendshapes
 from stages.heads.head import FlameHead, LinearHead, build_head
-from stages.heads.rig import rig_motion, rig_of
+from stages.heads.rig import rig_motion, rig_of, yaw_pitch_roll
 from stages.metrics.visemes import SILENCE, oculus_viseme_of, viseme_of
 from stages.rendering.shading import vertex_normals
 from stages.runtime.errors import ThunderError, explained_write
 from stages.runtime.progress import Progress, silent
 
-Format = Literal["arkit", "gltf", "npy", "vocaset", "obj", "ply", "flame", "viseme", "wav"]
+Format = Literal["arkit", "gltf", "npy", "vocaset", "obj", "ply", "flame", "viseme", "wav", "usd"]
 
 # What follows `<clip>.<k>`, in formats of one file a take or of one folder of meshes, and `<clip>`, in those of one a clip.
-_TAKE_SUFFIX: dict[Format, str] = {"npy": ".npy", "arkit": ".csv", "flame": ".npz", "obj": "", "ply": ""}
+_TAKE_SUFFIX: dict[Format, str] = {
+    "npy": ".npy",
+    "arkit": ".csv",
+    "flame": ".npz",
+    "usd": ".usdc",
+    "obj": "",
+    "ply": "",
+}
 _CLIP_SUFFIX: dict[Format, str] = {"gltf": ".glb", "viseme": ".visemes.json"}
 _SEQUENCES: tuple[Format, ...] = ("obj", "ply")
 _OF_VERTICES: tuple[Format, ...] = ("npy", "vocaset", *_SEQUENCES)
@@ -47,11 +57,16 @@ _BLOCK_SIZE = 1 << 22
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What `export` wrote: files, or folders of meshes, and the speech of every clip; `viseme` and `wav` have no takes."""
+    """What `export` wrote: files, or folders of meshes, and the speech of every clip; `viseme` and `wav` have no takes.
+
+    `residuals`, of fitted curves: file -> root mean square distance of vertices from what the curves make, in `units`.
+    """
 
     files: list[Path]
     num_clips: int
     num_takes: int
+    residuals: dict[Path, float] = field(default_factory=dict)
+    units: str = "m"
 
 
 def export(
@@ -62,12 +77,14 @@ def export(
     clip_ids: Sequence[str] = (),
     takes: Sequence[int] = (),
     fps: float | None = None,
+    blendshapes: Path | None = None,
     force: bool = False,
     progress: Progress = silent,
 ) -> ExportResult:
     """Writes takes k = 0, 1, ... of every clip, and its speech as `<clip>.wav`; frame 0 and the first sample fall together.
 
-    arkit: `<clip>.<k>.csv`, Live Link Face CSV.
+    arkit: `<clip>.<k>.csv`, Live Link Face CSV; of heads without these curves, fitted to `blendshapes`.
+    usd: `<clip>.<k>.usdc`, the face of the clip's subject and one take as its animation.
     gltf: `<clip>.glb`, the face of the clip's subject, an animation a take.
     npy: `<clip>.<k>.npy`, vertices (T, V, 3) float32 in head units, head pose included, on the face of the clip's subject.
     vocaset: the same as (T, V*3), `take<k>/<subject>_<sentence>.npy`: one folder a take, in VOCASET's names; speech in `wav/`.
@@ -82,6 +99,7 @@ def export(
         clip_ids: clips to export; all if empty.
         takes: takes to export; all if empty.
         fps: frames a second to write, resampled where a clip has others; the clip's own if None.
+        blendshapes: arkit only: a set as `read_blendshape_set` reads it, to which vertices are fitted frame by frame.
         force: replace files that exist.
 
     Raises:
@@ -91,8 +109,15 @@ def export(
     if output.exists() and not output.is_dir():
         raise ThunderError(f"{output}: a file, wanted a folder for the export; choose another --output")
     _check_options(output_format, takes, fps)
+    if blendshapes is not None and output_format != "arkit":
+        raise ThunderError(
+            f"--blendshapes is what curves are fitted to, and --format {output_format} has none; leave it out"
+        )
+    if output_format == "usd":
+        need_usd()
     with open_clips(path) as clips:
-        _check_head(output_format, clips.head, path)
+        given = None if blendshapes is None else read_blendshape_set(blendshapes, clips.head)
+        _check_head(output_format, clips.head, path, fitted=given is not None)
         plan = _plan(clips, clip_ids, takes)
         if output_format == "viseme":
             _check_phones(clips, plan)
@@ -104,22 +129,26 @@ def export(
         _refuse_existing(files, force=force, folders=output_format in _SEQUENCES)
         _refuse_existing(list(sounds.values()), force=force)
         head = build_head(clips.head)
+        residuals: dict[Path, float] = {}
         with progress("exporting", total=len(plan)) as advance:
             for clip_id, chosen in plan.items():
                 # Exact vertices are what was recorded; the motion of a displacement head only approximates them.
-                exact = output_format in _OF_VERTICES and clips.head.kind == "displacement"
+                exact = (output_format in _OF_VERTICES or given is not None) and clips.head.kind == "displacement"
                 clip = clips.read(clip_id, vertices=exact)
                 for folder in {target.parent for target in (*targets[clip_id], sounds[clip_id])}:
                     with explained_write(folder):
                         folder.mkdir(parents=True, exist_ok=True)
                 if output_format == "viseme":
                     _write_visemes(targets[clip_id][0], clip)
+                elif given is not None:
+                    template = clips.template(clip.subject)
+                    residuals |= _write_fitted(targets[clip_id], clip, chosen, head, template, fps, given)
                 else:
                     _write_takes(output_format, targets[clip_id], clip, chosen, head, clips.template(clip.subject), fps)
                 write_wav(sounds[clip_id], clip.waveform)
                 advance(1)
     num_takes = 0 if output_format in _OF_SPEECH else sum(len(chosen) for chosen in plan.values())
-    return ExportResult([*files, *sounds.values()], len(plan), num_takes)
+    return ExportResult([*files, *sounds.values()], len(plan), num_takes, residuals, head.record.units)
 
 
 def _check_options(output_format: Format, takes: Sequence[int], fps: float | None) -> None:
@@ -131,8 +160,8 @@ def _check_options(output_format: Format, takes: Sequence[int], fps: float | Non
         )
 
 
-def _check_head(output_format: Format, head: HeadRecord, path: Path) -> None:
-    if output_format == "arkit":
+def _check_head(output_format: Format, head: HeadRecord, path: Path, *, fitted: bool) -> None:
+    if output_format == "arkit" and not fitted:
         _arkit_columns(head, path)
     if output_format == "flame" and head.kind != "flame":
         raise ThunderError(
@@ -181,7 +210,11 @@ def _write_takes(
         _write_gltf(targets[0], clip, takes, motions, head, template, rate)
         return
     for target, motion in zip(targets, motions if targets else (), strict=True):
-        if output_format == "arkit":
+        if output_format == "usd":
+            rig, moved = rig_of(head, template), rig_motion(head, motion, template)
+            colours = head.record.arrays.get("colours")
+            write_usd(target, rig, head.record.faces, moved, rate, colours=colours, sound=f"{clip.id}.wav")
+        elif output_format == "arkit":
             write_live_link_face(target, motion[:, _arkit_columns(head.record, target)], rate)
         elif output_format == "flame":
             write_flame_npz(target, motion, head.record.features, template, rate)
@@ -190,6 +223,38 @@ def _write_takes(
             if clip.vertices is not None:
                 blocks = iter([at_frame_rate(clip.vertices, clip.fps, rate)])
             _write_vertices(output_format, target, blocks, len(motion), head.record)
+
+
+def _write_fitted(
+    targets: Sequence[Path],
+    clip: Clip,
+    takes: Sequence[int],
+    head: LinearHead | FlameHead,
+    template: np.ndarray,
+    fps: float | None,
+    given: BlendshapeSet,
+) -> dict[Path, float]:
+    """Writes curves that come closest to the vertices of each take; returns how far these remain."""
+    rate = clip.fps if fps is None else fps
+    columns = [ARKIT_FEATURES.index(name) for name in given.names]
+    residuals = {}
+    for target, k in zip(targets, takes, strict=True):
+        motion = at_frame_rate(clip.takes[k], clip.fps, rate)
+        curves = np.zeros((len(motion), len(ARKIT_FEATURES)), np.float32)
+        curves[:, -3:] = yaw_pitch_roll(head, motion, template)
+        squared = []
+        blocks = _vertex_blocks(head, motion, template, pose=False)
+        if clip.vertices is not None:
+            blocks = iter([at_frame_rate(clip.vertices, clip.fps, rate)])
+        start = 0
+        for vertices in blocks:
+            stop = start + len(vertices)
+            curves[start:stop, columns], remaining = fit_blendshapes(vertices - template, given.shapes)
+            squared.append(remaining)
+            start = stop
+        write_live_link_face(target, curves, rate)
+        residuals[target] = float(np.sqrt(np.concatenate(squared).mean()))
+    return residuals
 
 
 def _write_vertices(
@@ -281,14 +346,17 @@ def _arkit_columns(head: HeadRecord, path: Path) -> list[int]:
     if missing:
         raise ThunderError(
             f"{path}: --format arkit wants a head with ARKit's curves, found head {head.name} ({head.kind}) without "
-            f"{missing[0]}{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}; use --format gltf or npy"
+            f"{missing[0]}{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}; use --format gltf or npy, or "
+            f"give shapes on its topology with --blendshapes"
         )
     return [head.features.index(name) for name in ARKIT_FEATURES]
 
 
-def _vertex_blocks(head: LinearHead | FlameHead, motion: np.ndarray, template: np.ndarray) -> Iterator[np.ndarray]:
-    """Vertices (t, V, 3) of a motion (T, D), head pose included, a few frames at a time."""
+def _vertex_blocks(
+    head: LinearHead | FlameHead, motion: np.ndarray, template: np.ndarray, *, pose: bool = True
+) -> Iterator[np.ndarray]:
+    """Vertices (t, V, 3) of a motion (T, D), head pose included if not said otherwise, a few frames at a time."""
     rest = torch.from_numpy(template)
     with torch.inference_mode():
         for frames in torch.from_numpy(motion).split(max(1, _BLOCK_SIZE // rest.numel())):
-            yield head.vertices(frames, template=rest).numpy()
+            yield head.vertices(frames, template=rest, pose=pose).numpy()

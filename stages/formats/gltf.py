@@ -16,7 +16,7 @@ import numpy as np
 import pygltflib as gltf
 from numpy.typing import NDArray
 
-from stages.heads.rig import Rig, RigMotion
+from stages.heads.rig import Rig, RigMotion, quaternions
 from stages.runtime.atomic_file import whole_or_none
 
 # Influences of joints that one attribute of a vertex holds.
@@ -130,7 +130,7 @@ def _animation(file: "_Builder", rig: Rig, take: Take, sound: str) -> gltf.Anima
     outputs = [(0, "weights", file.accessor(motion.weights.reshape(-1), gltf.SCALAR))]
     for j, rest in enumerate(rig.joints):
         if np.any(motion.rotations[:, j] != np.eye(3, dtype="f4")):
-            turns = file.accessor(_quaternions(motion.rotations[:, j]), gltf.VEC4)
+            turns = file.accessor(quaternions(motion.rotations[:, j]), gltf.VEC4)
             outputs.append((_FIRST_JOINT + j, "rotation", turns))
         if np.any(motion.places[:, j] != rest):
             outputs.append((_FIRST_JOINT + j, "translation", file.accessor(motion.places[:, j], gltf.VEC3)))
@@ -218,21 +218,3 @@ def _influences(weights: NDArray[np.float32]) -> list[tuple[NDArray[np.uint8], N
     far = np.pad(strong / strong.sum(axis=1, keepdims=True), missing).astype(np.float32)
     groups = [slice(k * _GROUP, (k + 1) * _GROUP) for k in range(num_groups)]
     return [(joints[:, group], far[:, group]) for group in groups]
-
-
-def _quaternions(rotations: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(T, 4) x, y, z, w of rotation matrices (T, 3, 3), each on the side of the one before, so that no joint spins between.
-
-    Source: Bar-Itzhack, "New method for extracting the quaternion from a rotation matrix", J. Guidance 2000: the strongest
-    eigenvector of a symmetric 4 by 4 matrix, right at every angle.
-    """
-    r = rotations.astype(np.float64)
-    k = np.zeros((len(r), 4, 4))
-    k[:, :3, :3] = r + r.transpose(0, 2, 1) - np.trace(r, axis1=1, axis2=2)[:, None, None] * np.eye(3)
-    for row, (i, j) in enumerate(((2, 1), (0, 2), (1, 0))):
-        k[:, row, 3] = k[:, 3, row] = r[:, i, j] - r[:, j, i]
-    k[:, 3, 3] = np.trace(r, axis1=1, axis2=2)
-    quaternions = np.linalg.eigh(k)[1][:, :, -1]
-    signs = np.where((quaternions[1:] * quaternions[:-1]).sum(axis=1) < 0, -1.0, 1.0)
-    first = 1.0 if quaternions[0, 3] >= 0 else -1.0
-    return (quaternions * (first * np.cumprod(np.concatenate([[1.0], signs])))[:, None]).astype("<f4")

@@ -108,3 +108,37 @@ def rig_motion(head: LinearHead | FlameHead, motion: NDArray[np.float32], templa
         return RigMotion(
             weights, torch.stack([still, rotation], dim=1).numpy(), np.broadcast_to(pivot, (len(motion), 2, 3))
         )
+
+
+def quaternions(rotations: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(T, 4) x, y, z, w of rotation matrices (T, 3, 3), each on the side of the one before, so that no joint spins between.
+
+    Source: Bar-Itzhack, "New method for extracting the quaternion from a rotation matrix", J. Guidance 2000: the strongest
+    eigenvector of a symmetric 4 by 4 matrix, right at every angle.
+    """
+    r = rotations.astype(np.float64)
+    k = np.zeros((len(r), 4, 4))
+    k[:, :3, :3] = r + r.transpose(0, 2, 1) - np.trace(r, axis1=1, axis2=2)[:, None, None] * np.eye(3)
+    for row, (i, j) in enumerate(((2, 1), (0, 2), (1, 0))):
+        k[:, row, 3] = k[:, 3, row] = r[:, i, j] - r[:, j, i]
+    k[:, 3, 3] = np.trace(r, axis1=1, axis2=2)
+    quaternions = np.linalg.eigh(k)[1][:, :, -1]
+    signs = np.where((quaternions[1:] * quaternions[:-1]).sum(axis=1) < 0, -1.0, 1.0)
+    first = 1.0 if quaternions[0, 3] >= 0 else -1.0
+    return (quaternions * (first * np.cumprod(np.concatenate([[1.0], signs])))[:, None]).astype("<f4")
+
+
+def yaw_pitch_roll(
+    head: LinearHead | FlameHead, motion: NDArray[np.float32], template: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(T, 3) how a motion (T, D) turns the head, as `rotation_from_yaw_pitch_roll` has it; zero where a head does not turn.
+
+    FLAME turns it by its root and by its neck; the neck's rotation in space holds both.
+    """
+    turned = rig_motion(head, motion, template).rotations  # (T, J, 3, 3)
+    if not turned.shape[1]:
+        return np.zeros((len(motion), 3), np.float32)
+    r = turned[:, JOINTS.index("neck") if isinstance(head, FlameHead) else 1].astype(np.float64)
+    pitch = np.arcsin((-r[:, 1, 2]).clip(-1, 1))
+    angles = [np.arctan2(r[:, 0, 2], r[:, 2, 2]), pitch, np.arctan2(r[:, 1, 0], r[:, 1, 1])]
+    return np.stack(angles, axis=1).astype(np.float32)

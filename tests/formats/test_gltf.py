@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from stages.artifacts.clips import write_clips
 from stages.artifacts.head_record import HeadRecord
-from stages.export import export
+from stages.export import Format, export
 from stages.heads.arkit import ARKIT_CURVES
 from stages.heads.head import build_head
 from stages.runtime.provenance import Provenance
@@ -57,7 +57,9 @@ HEADS = {
 }
 
 
-def exported(folder: Path, head: HeadRecord, **options: float) -> tuple[Path, np.ndarray, np.ndarray]:
+def exported(
+    folder: Path, head: HeadRecord, output_format: Format = "gltf", **options: float
+) -> tuple[Path, np.ndarray, np.ndarray]:
     """The file of one clip with `NUM_TAKES` takes, the subject's template, and the motion (N, T, D)."""
     motion = some_motion(head, (NUM_TAKES, 12)).numpy() * np.float32(1.5)
     template = head.template * np.float32(1.1)
@@ -70,7 +72,7 @@ def exported(folder: Path, head: HeadRecord, **options: float) -> tuple[Path, np
         subjects={"ann": template},
     ) as writer:
         writer.add(replace(small_clip("ann_hello", num_frames=12), motion=motion, seed=np.arange(NUM_TAKES)))
-    export(folder / "samples.h5", folder / "out", "gltf", **options)
+    export(folder / "samples.h5", folder / "out", output_format, **options)
     return folder / "out" / "ann_hello.glb", template, motion
 
 

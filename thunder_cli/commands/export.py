@@ -23,6 +23,7 @@ class Format(StrEnum):
     flame = "flame"
     viseme = "viseme"
     wav = "wav"
+    usd = "usd"
 
 
 def export(
@@ -34,9 +35,9 @@ def export(
         Format,
         typer.Option(
             "--format",
-            help="arkit: Live Link Face CSV; gltf: .glb with an animation a take; npy: vertices (T, V, 3); vocaset: "
-            "(T, V*3), named as evaluation scripts want; obj, ply: a mesh a frame; flame: coefficients; viseme: JSON events; "
-            "wav: the speech alone, which all the others have beside them.",
+            help="arkit: Live Link Face CSV; gltf: .glb with an animation a take; usd: .usdc a take; npy: vertices (T, V, 3); "
+            "vocaset: (T, V*3), named as evaluation scripts want; obj, ply: a mesh a frame; flame: coefficients; "
+            "viseme: JSON events; wav: the speech alone, which all the others have beside them.",
         ),
     ],
     output: Output = Path("export"),
@@ -47,6 +48,15 @@ def export(
     fps: Annotated[
         float | None,
         typer.Option("--fps", help="Frames a second to write, such as 30 or 60; each clip's own, if not given."),
+    ] = None,
+    blendshapes: Annotated[
+        Path | None,
+        typer.Option(
+            "--blendshapes",
+            metavar="SET",
+            help="With --format arkit, for FLAME and mesh heads: a folder of neutral.obj, jawOpen.obj, ... (or .ply), or a "
+            "head file, of the head's topology; curves are fitted to it.",
+        ),
     ] = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -65,12 +75,19 @@ def export(
         clip_ids=clip or (),
         takes=take_numbers(takes),
         fps=fps,
+        blendshapes=blendshapes,
         force=force,
         progress=console.progress(quiet=quiet),
     )
     if json:
-        console.print_json({"files": result.files, "clips": result.num_clips, "takes": result.num_takes})
+        told = {"files": result.files, "clips": result.num_clips, "takes": result.num_takes}
+        if result.residuals:
+            told |= {"units": result.units, "residual_rms": {str(file): rms for file, rms in result.residuals.items()}}
+        console.print_json(told)
         return
+    for file, rms in result.residuals.items():
+        left = f"{1000 * rms:.3g} mm" if result.units == "m" else f"{rms:.3g} head units"
+        console.print_result({file.name: f"fitted; {left} rms remain between its vertices and the take's"})
     clips = f"{result.num_clips} clip{'s' if result.num_clips > 1 else ''}"
     takes_of = f"{result.num_takes} take{'s' if result.num_takes > 1 else ''}"
     what = takes_of if result.num_takes else "the speech"
