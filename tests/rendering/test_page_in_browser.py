@@ -225,7 +225,7 @@ def test_on_a_phone_in_the_dark_everything_has_room_and_a_name(opened):
     )
     assert outside == []
     nameless = opened.ask(
-        "[...document.querySelectorAll('button, select, input, summary, [role]')].filter((e) => "
+        "[...document.querySelectorAll('button, select, input, summary, [role]:not([hidden])')].filter((e) => "
         "!(e.getAttribute('aria-label') || e.textContent.trim() || e.closest('label'))).map((e) => e.outerHTML)"
     )
     assert nameless == []
