@@ -65,6 +65,17 @@ def test_a_model_with_its_characters_curves_and_provenance() -> None:
     assert all(np.array_equal(values, again[key]) for key, values in checkpoint.weights.items())
 
 
+def test_a_reader_that_never_hears() -> None:
+    Path("deaf.toml").write_text('streams = "picture"\n', encoding="utf-8")
+    code, stdout, stderr = run(*QUICK, "--config", "deaf.toml", "--json")
+    assert code == 0, stderr
+    told = json.loads(stdout)
+    assert told["val.cer"] == told["val.cer_lips"]
+    model = load_lip_reader(Path("lipreader.h5"))
+    assert model.config.streams == "picture"
+    assert not any(name.startswith(("ears", "heard", "fusion")) for name, _ in model.named_parameters())
+
+
 def test_picture_and_sound_stand_at_their_times_at_any_fps() -> None:
     """A mouth that opens at 0.6 s, with a click there, at 30 fps: frame 15 of 25 fps."""
     clip = small_clip("a", num_frames=45, fps=30.0)

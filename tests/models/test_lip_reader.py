@@ -210,6 +210,15 @@ def test_every_parameter_learns_and_a_tiny_batch_is_read_by_eye_and_ear() -> Non
     assert float(objective(batch, heard=False)["phone_accuracy"]) > 0.9
 
 
+def test_a_clip_of_a_batch_can_be_asked_alone() -> None:
+    objective = LipReaderObjective(tiny(), LipReaderWeights(), ModalityDropout()).eval()
+    batch = batch_of(frames=8)
+    each = [objective(batch.item(k)) for k in range(3)]
+    assert [batch.item(k).ids for k in range(3)] == [("x",), ("y",), ("z",)]
+    # Texts and clips are as long as each other, so that a batch's loss is the mean of its clips'.
+    torch.testing.assert_close(objective(batch)["loss"], torch.stack([row["loss"] for row in each]).mean())
+
+
 def test_only_a_clips_own_frames_are_written_down() -> None:
     model = tiny()
     mask = full(2, 3)
