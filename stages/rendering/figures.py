@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,4 +95,38 @@ def draw_spectrograms(
         axes.set_xlabel("s", fontsize=8)
     with whole_or_none(path) as partial:
         figure.savefig(partial, dpi=90, metadata=_NO_DATE.get(path.suffix))
+    plt.close(figure)
+
+
+class WordCloud(NamedTuple):
+    """Where occurrences of two words lie in a plane: (n, 2) of the first, (m, 2) of the second, and what to write above."""
+
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
+    title: str
+
+
+def draw_word_pairs(path: Path, rows: Sequence[tuple[tuple[str, str], Sequence[WordCloud]]]) -> None:
+    """Draws pairs of words as clouds of points, a pair a row, side by side as different inputs show them.
+
+    Args:
+        path: ends in `.png`, `.svg` or `.pdf`.
+        rows: the two words, and a cloud for each column.
+    """
+    need_matplotlib()
+    import matplotlib.pyplot as plt
+
+    columns = len(rows[0][1])
+    figure, grid = plt.subplots(
+        len(rows), columns, figsize=(4.2 * columns, 3.6 * len(rows)), squeeze=False, layout="constrained"
+    )
+    for (words, clouds), line in zip(rows, grid, strict=True):
+        for cloud, axes in zip(clouds, line, strict=True):
+            for word, points, marker in zip(words, cloud[:2], "ox", strict=True):
+                axes.scatter(*points.T, s=30, marker=marker, alpha=0.8, label=f"{word} ({len(points)})")
+            axes.set_title(cloud.title, fontsize=10)
+            axes.set(xticks=[], yticks=[])
+        line[0].legend(fontsize=8)
+    with whole_or_none(path) as partial:
+        figure.savefig(partial, dpi=110, metadata=_NO_DATE.get(path.suffix))
     plt.close(figure)

@@ -14,7 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from stages.artifacts.clips import ClipFile
+from stages.artifacts.clips import Clip, ClipFile
 from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import to_float
 from stages.models.characters import BLANK, normalise_text
@@ -180,7 +180,6 @@ def _pad(rows: Sequence[Tensor], value: float) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=value)
 
 
-@torch.no_grad()
 def find_words(
     clips: Sequence[TrainingClip],
     file: ClipFile,
@@ -191,12 +190,11 @@ def find_words(
     progress: Progress = silent,
 ) -> Script:
     """What clips say and when, told by a frozen reader that hears them; `file` is what they were read from."""
-    device = reader.picture_mean.device
     found: list[SpokenWords | None] = []
     left_out: dict[str, list[str]] = defaultdict(list)
     with progress("timing words", total=len(clips)) as advance:
         for clip in clips:
-            words, reason = _time_words(clip, file, reader, fps, device)
+            words, reason = time_words(file.read(clip.id), reader)
             if reason:
                 left_out[f"not read from its lips: {reason}"].append(clip.id)
             found.append(words)
@@ -222,12 +220,10 @@ def check_some_words(script: Script, file: ClipFile) -> None:
     )
 
 
-def _time_words(
-    clip: TrainingClip, file: ClipFile, reader: LipReader, fps: float, device: torch.device
-) -> tuple[SpokenWords | None, str]:
-    """The words, or why there are none."""
-    recorded = file.read(clip.id)
-    text = normalise_text(recorded.transcript)
+@torch.no_grad()
+def time_words(clip: Clip, reader: LipReader) -> tuple[SpokenWords | None, str]:
+    """The words of a clip, those of its normalised transcript, or why there are none."""
+    text = normalise_text(clip.transcript)
     if not text:
         return None, "no transcript"
     try:
@@ -235,14 +231,14 @@ def _time_words(
         of_words = [len(labels_of(reader, word, clip.id)) for word in text.split()]
     except ThunderError:
         return None, "characters that the lip reader cannot write"
-    num_frames = int((len(clip.motion) - 1) / fps * VIDEO_RATE_HZ + 1e-6) + 1
+    num_frames = int((clip.num_frames - 1) / clip.fps * VIDEO_RATE_HZ + 1e-6) + 1
     per_frame = reader.config.labels_per_frame
     if num_frames > reader.config.max_frames:
         return None, f"longer than the {reader.config.max_frames / VIDEO_RATE_HZ:g} s that the lip reader was built for"
     if frames_needed(labels) > num_frames * per_frame:
         return None, "more characters than CTC can fit into its length"
-    samples = torch.from_numpy(recorded.waveform)
-    sound = reader.sound_of(speech_log_mel(samples), torch.from_numpy(to_float(recorded.waveform)), num_frames)
+    samples, device = torch.from_numpy(clip.waveform), reader.picture_mean.device
+    sound = reader.sound_of(speech_log_mel(samples), torch.from_numpy(to_float(clip.waveform)), num_frames)
     mask = torch.ones(1, num_frames, dtype=torch.bool, device=device)
     reading = reader(None, sound[None].to(device), mask)
     # A label stands for the middle of its part of a frame.

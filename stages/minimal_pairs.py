@@ -1,0 +1,145 @@
+"""Pairs of words as a lip reader finds them in clips: audio-visually, and by the lips alone.
+
+Source: Han et al., Interspeech 2024, whose third figure shows that "just" and "must", which look alike, are told apart by an
+audio-visual reader's features and not by a visual one's.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from stages.artifacts.clips import Clip, ClipFile, open_clips
+from stages.artifacts.files import check_output
+from stages.audio.log_mel import speech_log_mel
+from stages.audio.waveform import to_float
+from stages.heads.head import build_head
+from stages.metrics.word_pairs import on_a_plane, told_apart
+from stages.models.characters import normalise_text
+from stages.models.lip_reader import LipReader, at_video_rate, load_lip_reader
+from stages.rendering.figures import WordCloud, draw_word_pairs, need_matplotlib
+from stages.rendering.mouth_crops import film_mouth, mouth_scene
+from stages.runtime.devices import resolve_device
+from stages.runtime.errors import ThunderError
+from stages.runtime.progress import Progress, silent
+from stages.training.spoken_words import time_words
+
+INPUTS = ("audio-visual", "lips alone")
+# A word that occurs once has no others to lie near to.
+_FEWEST = 2
+
+
+@dataclass(frozen=True)
+class WordPair:
+    """How two words are found.
+
+    Attributes:
+        words: the two; `counts` how often each occurs.
+        told_apart: by input, see `stages.metrics.word_pairs.told_apart`; .5 is chance.
+    """
+
+    words: tuple[str, str]
+    counts: tuple[int, int]
+    told_apart: dict[str, float]
+
+
+def minimal_pairs(
+    dataset: Path,
+    lipreader: Path,
+    output: Path,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    splits: Sequence[str] = ("val", "test"),
+    device: str = "auto",
+    force: bool = False,
+    progress: Progress = silent,
+) -> list[WordPair]:
+    """Draws pairs of words of a dataset as a lip reader finds them: `output` is a PNG, SVG or PDF.
+
+    A word is the mean of the reader's fused features over its frames, by the times at which the reader hears it.
+
+    Args:
+        pairs: words as they are written, such as put and but.
+        splits: of the clips to look into; those that the reader was trained on would flatter it.
+
+    Raises:
+        ThunderError: a word that is hardly there, a head without lips, an output that exists, or no matplotlib.
+    """
+    check_output(output, force=force, inputs=[dataset, lipreader])
+    need_matplotlib()
+    chosen_device = resolve_device(device)
+    reader = load_lip_reader(lipreader, chosen_device)
+    spelled = [(normalise_text(first), normalise_text(second)) for first, second in pairs]
+    wanted = {word for pair in spelled for word in pair}
+    found: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
+    with open_clips(dataset, "thunder.dataset") as file:
+        texts = {i: normalise_text(file.summary(i).transcript).split() for split in splits for i in file.ids(split)}
+        chosen = [clip_id for clip_id, words in texts.items() if wanted & set(words)]
+        with progress("reading words", total=len(chosen)) as advance:
+            for clip_id in chosen:
+                for key, features in _read_words(file.read(clip_id), wanted, file, reader, chosen_device):
+                    found[key].append(features)
+                advance()
+    _check_all_there(wanted, found, texts, dataset, splits)
+    result, rows = [], []
+    for first, second in spelled:
+        clouds, shares = [], {}
+        for name in INPUTS:
+            one, other = (torch.stack(found[name, word]) for word in (first, second))
+            shares[name] = told_apart(one, other)
+            plane = [points.numpy() for points in on_a_plane(one, other)]
+            clouds.append(WordCloud(plane[0], plane[1], f"{name}: {100 * shares[name]:.0f} % told apart"))
+        counts = len(found[INPUTS[0], first]), len(found[INPUTS[0], second])
+        result.append(WordPair((first, second), counts, shares))
+        rows.append(((first, second), clouds))
+    draw_word_pairs(output, rows)
+    return result
+
+
+@torch.no_grad()
+def _read_words(
+    clip: Clip, wanted: set[str], file: ClipFile, reader: LipReader, device: torch.device
+) -> list[tuple[tuple[str, str], Tensor]]:
+    """(Input, word) and features (dim,) of each wanted word of a clip; nothing where it cannot be read."""
+    words, _ = time_words(clip, reader)
+    if words is None:
+        return []
+    motion = at_video_rate(torch.from_numpy(clip.motion)[None], clip.fps)[0]
+    template = torch.from_numpy(file.template(clip.subject)).float().to(device)
+    scene, head = mouth_scene(file.head, device), build_head(file.head).to(device)
+    try:
+        crops = film_mouth(scene, head, motion.to(device), template)[None].float() / 255
+    except ThunderError as error:
+        raise ThunderError(f"clip {clip.id}: {error}") from error
+    sound = reader.sound_of(
+        speech_log_mel(torch.from_numpy(clip.waveform)), torch.from_numpy(to_float(clip.waveform)), len(motion)
+    )[None].to(device)
+    mask = torch.ones(1, len(motion), dtype=torch.bool, device=device)
+    rows = []
+    for name, heard in zip(INPUTS, (sound, None), strict=True):
+        features = reader(crops, heard, mask).features[0].float().cpu()
+        for word, begins, ends in zip(
+            normalise_text(clip.transcript).split(), words.cuts, words.cuts[1:], strict=False
+        ):
+            if word in wanted and ends > begins:
+                rows.append(((name, word), features[begins:ends].mean(0)))
+    return rows
+
+
+def _check_all_there(
+    wanted: set[str],
+    found: dict[tuple[str, str], list[Tensor]],
+    texts: dict[str, list[str]],
+    dataset: Path,
+    splits: Sequence[str],
+) -> None:
+    rare = sorted(word for word in wanted if len(found[INPUTS[0], word]) < _FEWEST)
+    if rare:
+        common = [word for word, _ in Counter(word for words in texts.values() for word in words).most_common(12)]
+        raise ThunderError(
+            f"{dataset}: {', '.join(map(repr, rare))} can be read less than twice in split {' and '.join(splits)}; name "
+            f"other words, such as {', '.join(common) or 'none: no clip has a transcript'}, or other --split"
+        )
