@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -9,6 +10,8 @@ from stages.artifacts.checkpoint import write_checkpoint
 from stages.models.characters import BLANK
 from stages.models.lip_reader import LipReader, LipReaderConfig, checkpoint_of
 from stages.runtime.provenance import Provenance
+
+Streams = Literal["both", "picture", "sound"]
 
 
 def babbling_lip_reader(
@@ -18,12 +21,13 @@ def babbling_lip_reader(
     characters: str = " aehlo",
     max_frames: int = 750,
     inputs: Mapping[str, str] | None = None,
+    streams: Streams = "both",
 ) -> Path:
     """Writes a `thunder.lipreader` that was never trained, but seldom reads nothing; returns `path`."""
     torch.manual_seed(seed)
     config = LipReaderConfig(
         characters=characters, channels=4, dim=16, num_layers=1, num_heads=2, kernel=7, decoder_layers=1, fusion_dim=32,
-        dropout=0.0, max_frames=max_frames,
+        dropout=0.0, max_frames=max_frames, streams=streams,
     )  # fmt: skip
     model = LipReader(config)
     with torch.no_grad():

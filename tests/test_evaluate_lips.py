@@ -24,7 +24,7 @@ from stages.rendering.mouth_crops import film_mouth, mouth_scene
 from stages.runtime import assets
 from stages.runtime.provenance import Provenance, sha256_of_file
 from tests.builders import small_dataset, small_head
-from tests.lip_judges import babbling_lip_reader
+from tests.lip_judges import Streams, babbling_lip_reader
 from thunder_cli.app import app
 
 TEXTS = {"s0_clip": "Hello, hello!", "s1_clip": "ale", "s2_clip": "He. All a-hole"}
@@ -128,6 +128,15 @@ def test_nothing_is_heard() -> None:
     )
     run(*READ)
     assert [row.value for row in read_metrics(Path("metrics.h5"))] == before
+
+
+def test_a_reader_of_pictures_alone_will_do_and_one_of_sound_alone_will_not() -> None:
+    codes: dict[Streams, int] = {"picture": 0, "sound": 1}
+    for streams, code in codes.items():
+        babbling_lip_reader(Path("alone.h5"), streams=streams)
+        found, _, err = run("--lipreader", "alone.h5", "--metrics", "cer")
+        assert found == code, err
+    assert "alone.h5: reads sound alone, no lips" in err
 
 
 def test_lve_and_cer_with_the_shipped_reader_and_no_other_word() -> None:

@@ -130,6 +130,8 @@ class Judges:
 
         def fit(path: Path) -> tuple[LipJudge, dict[str, list[str]]]:
             reader = load_lip_reader(path, self.device)
+            if reader.config.streams == "sound":
+                raise ThunderError(f"{path}: reads sound alone, no lips; give one that reads pictures, or both")
             unread = _unread(reader, files, transcripts)
             if not set(transcripts) - {clip_id for ids in unread.values() for clip_id in ids}:
                 reason, clip_id = next((reason, ids[0]) for reason, ids in unread.items() if ids[0] in told)
