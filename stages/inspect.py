@@ -97,7 +97,7 @@ def _figures(path: Path) -> "list[Figures]":
 
 
 def portraits_of_artifact(path: Path, *, count: int, height: int) -> "Sequence[Portrait]":
-    """A few of the heads in a dataset or in samples, with their mouths open; none of other artifacts.
+    """A few of the heads in a dataset or in samples, with their mouths open; a head file's at rest; none of other artifacts.
 
     Args:
         count: at most so many.
@@ -107,12 +107,19 @@ def portraits_of_artifact(path: Path, *, count: int, height: int) -> "Sequence[P
         ThunderError: not an artifact, a damaged one, or broken motion.
     """
     from stages.artifacts.clips import open_clips
-    from stages.pages.pictures import portraits
 
-    if describe_artifact(path, depth=1).attributes["schema"] not in _CLIPS:
-        return []
-    with open_clips(path) as clips:
-        return portraits(clips, count, height)
+    schema = describe_artifact(path, depth=1).attributes["schema"]
+    if schema in _CLIPS:
+        from stages.pages.pictures import portraits
+
+        with open_clips(path) as clips:
+            return portraits(clips, count, height)
+    if schema == "thunder.head":
+        from stages.heads.head import read_head_file
+        from stages.pages.pictures import portrait_of_head
+
+        return [portrait_of_head(read_head_file(path), height)]
+    return []
 
 
 def curves_of_artifact(path: Path) -> "dict[str, np.ndarray]":

@@ -186,16 +186,25 @@ def _apart(takes: torch.Tensor) -> torch.Tensor:
 
 
 def _surface_blocks(bench: _Bench, surfaces: Sequence[_Surface]) -> list[Block]:
-    spread = "S-DIV of each vertex (metrics.diversity.sample_diversity): mean over pairs of takes and frames of the L2 distance"
-    error = "mean over takes and frames of the L2 distance of each vertex to what was recorded, as mve"
     blocks: list[Block] = []
-    for title, formula, found in (
-        ("spread of takes", spread, [(s, s.spread, s.num_spreads) for s in surfaces]),
-        ("error", error, [(s, s.error, s.num_errors) for s in surfaces]),
+    for title, told, formula, found in (
+        (
+            "spread of takes",
+            "How far takes of the same speech lie apart.",
+            "S-DIV of each vertex (metrics.diversity.sample_diversity): mean over pairs of takes and frames of the L2 distance",
+            [(s, s.spread, s.num_spreads) for s in surfaces],
+        ),
+        (
+            "error",
+            "How far takes are off what was recorded.",
+            "mean over takes and frames of the L2 distance of each vertex to what was recorded, as mve",
+            [(s, s.error, s.num_errors) for s in surfaces],
+        ),
     ):
         maps = [(surface, values * bench.factor, count) for surface, values, count in found if values is not None]
         # One scale for all files, which a few vertices do not decide.
         top = max((float(np.percentile(values, 99.5)) for _, values, _ in maps), default=0.0)
+        blocks += [Prose(told)] if maps else []
         for surface, values, count in maps:
             name = f"{surface.label}: {title}"
             caption = (

@@ -18,12 +18,11 @@ from stages.heads.head import Head, build_head
 from stages.metrics.faces import Face
 from stages.pages import charts
 from stages.rendering.camera import portrait_camera
+from stages.rendering.error_colours import error_colours
 from stages.rendering.scene import head_scene
 from stages.rendering.shading import Lamp, display_bytes
 from stages.rendering.studio import PANEL_ASPECT, Panel, Shoot, Studio, whole_frames_a_thread
 
-# From no value to the greatest, sRGB: dark to light, so that it reads in grey too.
-_COLOURS = np.array([(31, 38, 92), (30, 96, 140), (38, 155, 138), (150, 205, 92), (252, 233, 110)], float)
 # One soft lamp beside the camera: where the surface faces it, colours are those of the bar.
 _LAMPS = (Lamp((0.0, 0.0, 1.0), (1.0, 1.0, 1.0), wrap=1.0),)
 
@@ -112,12 +111,13 @@ def lip_gap(face: Face) -> Tensor:
 def surface_figure(head: Head, values: NDArray[np.float64], highest: float, unit: str, title: str) -> Markup:
     """A value for each vertex (V,) in colours on the head at rest, with the bar of the colours from 0 to `highest`."""
     height, width = 360, round(360 * PANEL_ASPECT)
-    picture = _coloured(head.record, values / max(highest, 1e-12), 2 * height, 2 * width)
+    picture = _coloured(head.record, values, highest or 1.0, 2 * height, 2 * width)
     parts = [embedded(picture, 0, 0, width, height, title)]
     bar = charts.Axis(0.0, highest or 1.0, height - 12, 18)
     steps = 48
     for k in range(steps):
-        red, green, blue = _colours(np.array([(k + 0.5) / steps]))[0].round().astype(int)
+        linear = error_colours(torch.tensor((k + 0.5) / steps), 1.0)
+        red, green, blue = display_bytes(linear).tolist()
         y = bar.at(bar.high * (k + 1) / steps)
         parts.append(
             Markup('<rect x="{}" y="{:.1f}" width="10" height="{:.1f}" fill="rgb({},{},{})"/>').format(
@@ -130,21 +130,17 @@ def surface_figure(head: Head, values: NDArray[np.float64], highest: float, unit
     return charts.svg(charts.WIDTH, height, title, parts)
 
 
-def _coloured(record: HeadRecord, shares: NDArray[np.float64], height: int, width: int) -> NDArray[np.uint8]:
+def _coloured(
+    record: HeadRecord, values: NDArray[np.float64], highest: float, height: int, width: int
+) -> NDArray[np.uint8]:
     template = torch.from_numpy(record.template)
     camera = portrait_camera(template, width / height, chin=template[record.landmarks["chin"]])
-    srgb = torch.from_numpy(_colours(np.clip(shares, 0, 1)) / 255).float()
-    linear = torch.where(srgb < 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    linear = error_colours(torch.from_numpy(values).float(), highest)
     scene = head_scene(record, camera, height, width)
     scene = replace(scene, surface=torch.cat([linear, torch.zeros(len(linear), 2)], 1), lamps=_LAMPS)
     with torch.inference_mode():
         picture, _ = scene.render(template[None])
     return np.asarray(display_bytes(picture)[0].numpy())
-
-
-def _colours(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    at = np.linspace(0, 1, len(_COLOURS))
-    return np.stack([np.interp(shares, at, channel) for channel in _COLOURS.T], axis=-1)
 
 
 def _label(clip: Clip, take: int, frame: int) -> str:

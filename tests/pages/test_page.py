@@ -24,8 +24,9 @@ def test_all_that_is_text_is_escaped(tmp_path: Path) -> None:
     write_page(tmp_path / "a.html", Page(EVIL, EVIL, [Section(EVIL, blocks)]), force=False)
     page = read_page(tmp_path / "a.html")
     check_needs_no_network(page)
-    for tag in ("title", "h1", "h2", "h3", "dt", "dd", "td", "th", "caption", "figcaption", "summary", "pre", "p", "a"):
+    for tag in ("title", "h1", "h2", "h3", "dt", "dd", "td", "th", "figcaption", "summary", "pre", "p", "a"):
         assert page.all(tag)[0].text == EVIL, tag
+    assert [e.text for e in page.all("p") if e.attributes.get("class") == "faint"][1:] == [EVIL]
 
 
 def test_numbers_keep_their_digits(tmp_path: Path) -> None:
