@@ -243,6 +243,7 @@ def test_what_takes_long_and_tells_nothing_is_seen_to_work(
     watched: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(display, "_SECONDS_BEFORE_IT_SAYS_THAT_IT_WORKS", 0.1)
+    monkeypatch.setattr(sys, "argv", ["thunder", "inspect", "a.h5"])  # not pytest's own, which may say -q
     monkeypatch.setattr("stages.inspect.describe_artifact", lambda *_, **__: wait_for("working", watched))
     CliRunner().invoke(app, ["inspect", "a.h5"])
     assert re.search(r"working  \d+:\d\d", watched.getvalue())
