@@ -25,7 +25,7 @@ from stages.rendering.mouth_crops import film_mouth, mouth_scene
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
-from stages.training.spoken_words import time_words
+from stages.training.spoken_words import check_reads_both, time_words
 
 INPUTS = ("audio-visual", "lips alone")
 # A word that occurs once has no others to lie near to.
@@ -72,6 +72,7 @@ def minimal_pairs(
     need_matplotlib()
     chosen_device = resolve_device(device)
     reader = load_lip_reader(lipreader, chosen_device)
+    check_reads_both(reader, lipreader)
     spelled = [(normalise_text(first), normalise_text(second)) for first, second in pairs]
     wanted = {word for pair in spelled for word in pair}
     found: dict[tuple[str, str], list[Tensor]] = defaultdict(list)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -24,13 +25,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for k, text in enumerate(texts):
             writer.add(small_clip(f"c{k}", num_frames=30, seed=k, transcript=text, split="val" if k < 2 else "test"))
     torch.manual_seed(0)
+    write_reader("both", "lipreader.h5")
+
+
+def write_reader(streams: Literal["both", "picture"], path: str) -> None:
     config = LipReaderConfig(
         characters=" biptu", form="light", channels=2, dim=8, num_layers=1, num_heads=2, kernel=3, decoder_layers=1,
-        fusion_dim=8, dropout=0.0,
+        fusion_dim=8, dropout=0.0, streams=streams,
     )  # fmt: skip
     model = LipReader(config)
     checkpoint = checkpoint_of(model, dict(model.named_parameters()), {})
-    write_checkpoint(Path("lipreader.h5"), "thunder.lipreader", checkpoint, Provenance(seed=0), force=True)
+    write_checkpoint(Path(path), "thunder.lipreader", checkpoint, Provenance(seed=0), force=True)
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -70,6 +75,10 @@ def test_what_is_refused() -> None:
         code, _, stderr = run(*arguments, "--device", "cpu")
         assert code == 1
         assert says in stderr, stderr
+    write_reader("picture", "deaf.h5")
+    code, _, stderr = run("--pair", "put,but", "--lipreader", "deaf.h5", "--device", "cpu")
+    assert code == 1
+    assert "deaf.h5: reads picture alone; wanted a lip reader of both, which hears when each word is said" in stderr
     assert run("--pair", "put")[0] == 2
     assert run()[0] == 2
 

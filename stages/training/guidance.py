@@ -24,7 +24,7 @@ from stages.runtime.provenance import Provenance
 from stages.training.clips_in_memory import TrainingClip, name_units
 from stages.training.lip_expert import LipExpert
 from stages.training.loop import LoopConfig, Trained
-from stages.training.spoken_words import Extracts, Script, check_some_words, find_words
+from stages.training.spoken_words import Extracts, Script, check_reads_both, check_some_words, find_words
 from stages.training.windows import WindowBatch
 
 # Share of its whole weight under which nobody listens or reads while training: a third of all windows that are denoised.
@@ -239,6 +239,7 @@ def load_guidance(
         raise ThunderError("--forget-prior wants a lip reader that learns anew; give --tune-expert too")
     if lipreader is not None:
         reader = load_lip_reader(lipreader, device)
+        check_reads_both(reader, lipreader)
         expert = LipExpert(reader, head, heard=config.lipreader_input == "av", tuned=config.tune_expert)
     elif config.tune_expert:
         raise ThunderError("--tune-expert wants a lip reader to tune; give --lipreader lipreader.h5")

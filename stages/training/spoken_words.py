@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -200,6 +201,19 @@ def find_words(
             found.append(words)
             advance()
     return Script(clips, found, reader, fps, most_crops, dict(left_out))
+
+
+def check_reads_both(reader: LipReader, path: Path) -> None:
+    """Refuses a lip reader that cannot hear when words are said, or cannot see them.
+
+    Raises:
+        ThunderError: it has one sense alone.
+    """
+    if reader.config.streams != "both":
+        raise ThunderError(
+            f"{path}: reads {reader.config.streams} alone; wanted a lip reader of both, which hears when each word is said: "
+            f"train one with `thunder train-lipreader`"
+        )
 
 
 def check_some_words(script: Script, file: ClipFile) -> None:

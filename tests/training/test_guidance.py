@@ -1,18 +1,22 @@
 """Those who hear and read while a model learns: what they add, what reaches the motion, and who of them learns."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from stages.artifacts.checkpoint import write_checkpoint
 from stages.heads.arkit import ARKIT_FEATURES
 from stages.heads.head import LinearHead, build_head
 from stages.models.characters import encode
-from stages.models.lip_reader import LipReader, LipReaderConfig
+from stages.models.lip_reader import LipReader, LipReaderConfig, checkpoint_of
+from stages.runtime.errors import ThunderError
+from stages.runtime.provenance import Provenance
 from stages.training import guidance as guidance_module
 from stages.training import loop
-from stages.training.guidance import Guidance, GuidanceConfig, GuidanceWeights
+from stages.training.guidance import Guidance, GuidanceConfig, GuidanceWeights, load_guidance
 from stages.training.lip_expert import LipExpert
 from stages.training.spoken_words import Extracts
 from stages.training.windows import WindowBatch, WindowShape, window_at
@@ -200,6 +204,14 @@ def test_what_is_forgotten_and_what_is_kept() -> None:
     again = expert_of(tuned=True)
     again.forget(seed=1)
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), expert.parameters(), strict=True))
+
+
+def test_a_reader_that_cannot_hear_is_refused(tmp_path: Path) -> None:
+    deaf = LipReader(reader_of().config.model_copy(update={"streams": "picture"}))
+    checkpoint = checkpoint_of(deaf, dict(deaf.named_parameters()), {})
+    write_checkpoint(tmp_path / "deaf.h5", "thunder.lipreader", checkpoint, Provenance(seed=0), force=True)
+    with pytest.raises(ThunderError, match=r"deaf.h5: reads picture alone; wanted a lip reader of both"):
+        load_guidance(GuidanceConfig(), HEAD.record, torch.device("cpu"), lipreader=tmp_path / "deaf.h5")
 
 
 def test_a_prior_is_tuned_at_a_tenth_of_the_pace() -> None:
