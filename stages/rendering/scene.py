@@ -9,7 +9,7 @@ from torch import Tensor
 from stages.artifacts.head_record import HeadRecord
 from stages.rendering.antialiasing import MeshEdges, antialias, mesh_edges
 from stages.rendering.camera import Camera
-from stages.rendering.occlusion import light_reaching
+from stages.rendering.occlusion import lamp_reaching, light_reaching
 from stages.rendering.rasteriser import interpolate, rasterise
 from stages.rendering.shading import STUDIO, Lamp, shade, studio_background, vertex_normals
 
@@ -18,6 +18,8 @@ _CLAY = (0.50, 0.43, 0.38)
 # Region -> broad highlight, small highlight, and the least light that reaches it. A mouth or an eye that is shut at
 # rest opens later, and its inside must not stay black: what a head paints there is dark enough.
 _SKIN = (0.10, 0.00, 0.30)
+# How much darker it is where the key lamp does not reach: the others do.
+_SHADOW = 0.55
 _MATERIALS = {
     "lips": (0.24, 0.10, 0.45),
     "eyes": (0.06, 2.50, 0.50),
@@ -97,6 +99,8 @@ def head_scene(head: HeadRecord, camera: Camera, height: int, width: int, device
     for region, values in _MATERIALS.items():
         if region in head.regions:
             material[torch.from_numpy(head.regions[region]).long().to(device)] = torch.tensor(values, device=device)
-    light = torch.maximum(light_reaching(template, faces), material[:, 2])[:, None]
+    # The key lamp's shadow, of the chin on the neck above all, is that of the head at rest too.
+    shadow = 1 - _SHADOW * (1 - lamp_reaching(template, faces, STUDIO[0].direction))
+    light = torch.maximum(light_reaching(template, faces) * shadow, material[:, 2])[:, None]
     surface = torch.cat([colours * light, material[:, :2] * light], 1)
     return Scene(faces, mesh_edges(faces), surface, camera, studio_background(height, width).to(device))
