@@ -15,7 +15,10 @@ from tests.builders import small_clip, small_head
 from tests.rendering.browser import browser, find_browser
 
 BROWSER = find_browser()
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here to open a page with")
+pytestmark = [
+    pytest.mark.slow,  # a browser without a graphics card
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium here to open a page with"),
+]
 
 FPS, NUM_FRAMES = 25, 50
 # Drawn, and nothing left to draw.
