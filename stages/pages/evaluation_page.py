@@ -14,7 +14,7 @@ from stages.artifacts.listing import root_attributes
 from stages.artifacts.metrics_file import Evaluation, Measured
 from stages.heads.head import build_head
 from stages.pages.figures_of_metrics import difference_blocks, formulas, in_order, metric_table, row_of, strips
-from stages.pages.lip_chart import Voice, lip_chart
+from stages.pages.lip_chart import MOST_SECONDS, Voice, lip_chart
 from stages.pages.page import Block, Details, Facts, Figure, Page, Prose, Section
 from stages.pages.pictures import surface_figure
 from stages.pages.provenance import file_facts
@@ -136,15 +136,25 @@ def _clips(bench: _Bench, measured: Measured, advance: Advance) -> list[Block]:
             voices = ([] if truth is None else [truth]) + [voice for _, voice in read]
             clip = read[0][0]
             drawing = lip_chart(clip, voices, studio, bench.unit, bench.factor)
-            takes = ", ".join(f"{len(voice.motion)} takes of {voice.name}" for _, voice in read)
-            caption = (
-                f"“{clip.transcript}” Distance of the mid-points of the inner lips without head pose, {bench.unit}; a line "
-                f"is a take, the first, a band all of them; N = {takes}. Shaded: /p b m/, where lips close. Below: phones, "
-                f"sound, faces at these times."
-            )
+            caption = _told_of_lips(clip, [voice for _, voice in read], bench.unit)
             blocks.append(Figure(drawing, title, caption, wide=True))
             advance(1)
     return blocks or [Prose("No clip is in all files.")]
+
+
+def _told_of_lips(clip: Clip, voices: Sequence[Voice], unit: str) -> str:
+    """What a chart of lips shows."""
+    counts = [f"{len(v.motion)} take{'s' if len(v.motion) != 1 else ''} of {v.name}" for v in voices]
+    several = max(len(voice.motion) for voice in voices) > 1
+    parts = [
+        f"“{clip.transcript}”" if clip.transcript else "",
+        f"Distance of the mid-points of the inner lips without head pose, {unit}; N = {', '.join(counts)}.",
+        "A line is the first take, a band all of them." if several else "",
+        f"The first {MOST_SECONDS:g} s." if clip.num_frames / clip.fps > MOST_SECONDS else "",
+        "Shaded: /p b m/, where lips close. Below: phones, sound," if clip.phones else "Below: sound,",
+        "and the faces at these times.",
+    ]
+    return " ".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)

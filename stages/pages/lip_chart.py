@@ -18,7 +18,8 @@ from stages.rendering.studio import PANEL_ASPECT, Panel, Shoot, Studio
 
 # A phone is about 80 ms: wide enough for its label.
 _UNITS_PER_S = 200
-_MOST_SECONDS = 10.0
+# What is longer is shown to here.
+MOST_SECONDS = 10.0
 _LEFT, _PLOT_HEIGHT, _LANE, _SOUND = 40, 140, 17, 26
 _PICTURE_HEIGHT = 100
 
@@ -69,7 +70,7 @@ def lip_chart(clip: Clip, voices: Sequence[Voice], studio: Studio, unit: str, fa
         unit: of the opening.
         factor: from head units to it.
     """
-    seconds = min(_MOST_SECONDS, clip.num_frames / clip.fps)
+    seconds = min(MOST_SECONDS, clip.num_frames / clip.fps)
     width = _LEFT + max(300.0, seconds * _UNITS_PER_S) + 8
     across = charts.Axis(0.0, seconds, _LEFT, width - 8)
     parts, top = charts.legend([(voice.name, voice.colour) for voice in voices], _LEFT, width)
