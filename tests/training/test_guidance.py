@@ -211,7 +211,7 @@ def test_a_reader_that_cannot_hear_is_refused(tmp_path: Path) -> None:
     checkpoint = checkpoint_of(deaf, dict(deaf.named_parameters()), {})
     write_checkpoint(tmp_path / "deaf.h5", "thunder.lipreader", checkpoint, Provenance(seed=0), force=True)
     with pytest.raises(ThunderError, match=r"deaf.h5: reads picture alone; wanted a lip reader of both"):
-        load_guidance(GuidanceConfig(), HEAD.record, torch.device("cpu"), lipreader=tmp_path / "deaf.h5")
+        load_guidance(GuidanceConfig.resolve(), HEAD.record, torch.device("cpu"), lipreader=tmp_path / "deaf.h5")
 
 
 def test_a_prior_is_tuned_at_a_tenth_of_the_pace() -> None:
