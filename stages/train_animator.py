@@ -43,6 +43,8 @@ _END_SHARE = 0.25
 # A feature is scaled by its own deviation but never magnified beyond this one.
 _SMALLEST_SCALE = 0.01
 _CLIPS_FOR_STATISTICS = 50
+# The same for the bands' statistics.
+_CLIPS_FOR_BANDS = 200
 
 
 class TrainAnimatorConfig(GuidanceConfig):
@@ -341,6 +343,8 @@ def _build_network(
     if config.architecture == "codetalker":
         values["decoded_frames"] = config.window
     network = build_animator(resolve_animator(config.architecture, values, config.architecture), folder)
+    if isinstance(network.speech_encoder, SpeechEncoder):
+        network.speech_encoder.fit([clip.log_mel for clip in clips[:: 1 + len(clips) // _CLIPS_FOR_BANDS]])
     mean, scale = motion_statistics(clips, smallest_scale=_SMALLEST_SCALE)
     network.motion_mean.copy_(mean)
     network.motion_scale.copy_(scale)

@@ -19,7 +19,7 @@ from stages.models.motion_denoiser import (
     checkpoint_of,
     load_motion_denoiser,
 )
-from stages.models.speech_encoder import FolderEncoder
+from stages.models.speech_encoder import FolderEncoder, SpeechEncoder
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
@@ -56,6 +56,8 @@ _NUM_FACE_VERTICES = 400
 # Share of windows that may reach beyond their clip: sampling ends in such a window, and a corpus of sentences that are
 # hardly longer than one window would otherwise show few that follow another.
 _END_SHARE = 0.25
+# Clips that the bands' statistics are taken from, at most.
+_CLIPS_FOR_BANDS = 200
 # A feature is scaled by its own deviation but never magnified beyond this one.
 _SMALLEST_SCALE = 0.01
 # The same for its change between frames, in deviations.
@@ -305,6 +307,8 @@ def _build_network(
         ),
         network_of_folder,
     )
+    if isinstance(network.speech_encoder, SpeechEncoder):
+        network.speech_encoder.fit([clip.log_mel for clip in clips[:: 1 + len(clips) // _CLIPS_FOR_BANDS]])
     if source is not None:
         network.speech_encoder.load_state_dict(source.speech_encoder.state_dict())
         network.speech_encoder.requires_grad_(not config.freeze_encoder)
