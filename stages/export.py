@@ -16,6 +16,7 @@ from stages.artifacts.clips import Clip, ClipFile, open_clips
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.waveform import write_wav
 from stages.formats.blendshape_set import BlendshapeSet, read_blendshape_set
+from stages.formats.fitted_curves import write_fitted_curves
 from stages.formats.flame_npz import write_flame_npz
 from stages.formats.frame_rate import at_frame_rate, check_frame_rate
 from stages.formats.gltf import Take, write_glb
@@ -27,9 +28,9 @@ from stages.formats.vertex_npy import write_vertex_npy
 from stages.formats.viseme_events import viseme_events, write_viseme_events
 from stages.formats.wavefront import write_obj
 from stages.heads.arkit import ARKIT_FEATURES
-from stages.heads.blendshape_fit import fit_blendshapes
 from stages.heads.head import FlameHead, LinearHead, build_head
 from stages.heads.rig import rig_motion, rig_of, yaw_pitch_roll
+from stages.heads.vertex_blocks import vertex_blocks
 from stages.metrics.visemes import SILENCE, oculus_viseme_of, viseme_of
 from stages.rendering.shading import vertex_normals
 from stages.runtime.errors import ThunderError, explained_write
@@ -51,8 +52,6 @@ _SEQUENCES: tuple[Format, ...] = ("obj", "ply")
 _OF_VERTICES: tuple[Format, ...] = ("npy", "vocaset", *_SEQUENCES)
 # Made of the speech, whatever the takes are.
 _OF_SPEECH: tuple[Format, ...] = ("viseme", "wav")
-# Coordinates computed at once when vertices are written: 16 MiB.
-_BLOCK_SIZE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -140,11 +139,10 @@ def export(
                         folder.mkdir(parents=True, exist_ok=True)
                 if output_format == "viseme":
                     _write_visemes(targets[clip_id][0], clip)
-                elif given is not None:
-                    template = clips.template(clip.subject)
-                    residuals |= _write_fitted(targets[clip_id], clip, chosen, head, template, fps, given)
                 else:
-                    _write_takes(output_format, targets[clip_id], clip, chosen, head, clips.template(clip.subject), fps)
+                    template = clips.template(clip.subject)
+                    written = targets[clip_id]
+                    residuals |= _write_takes(output_format, written, clip, chosen, head, template, fps, given)
                 write_wav(sounds[clip_id], clip.waveform)
                 advance(1)
     num_takes = 0 if output_format in _OF_SPEECH else sum(len(chosen) for chosen in plan.values())
@@ -202,59 +200,47 @@ def _write_takes(
     head: LinearHead | FlameHead,
     template: np.ndarray,
     fps: float | None,
-) -> None:
-    """Writes what `_targets` listed for one clip."""
+    given: BlendshapeSet | None,
+) -> dict[Path, float]:
+    """Writes what `_targets` listed for one clip; returns how far vertices remain from fitted curves, where some are fitted."""
     rate = clip.fps if fps is None else fps
     motions = [at_frame_rate(clip.takes[k], clip.fps, rate) for k in takes]
     if output_format == "gltf":
         _write_gltf(targets[0], clip, takes, motions, head, template, rate)
-        return
+        return {}
+    residuals: dict[Path, float] = {}
     for target, motion in zip(targets, motions if targets else (), strict=True):
         if output_format == "usd":
             rig, moved = rig_of(head, template), rig_motion(head, motion, template)
             colours = head.record.arrays.get("colours")
             write_usd(target, rig, head.record.faces, moved, rate, colours=colours, sound=f"{clip.id}.wav")
+        elif given is not None:
+            blocks = _blocks(clip, head, motion, template, rate, pose=False)
+            turns = yaw_pitch_roll(head, motion, template)
+            residuals[target] = write_fitted_curves(target, blocks, turns, template, given, rate)
         elif output_format == "arkit":
             write_live_link_face(target, motion[:, _arkit_columns(head.record, target)], rate)
         elif output_format == "flame":
             write_flame_npz(target, motion, head.record.features, template, rate)
         else:
-            blocks = _vertex_blocks(head, motion, template)
-            if clip.vertices is not None:
-                blocks = iter([at_frame_rate(clip.vertices, clip.fps, rate)])
+            blocks = _blocks(clip, head, motion, template, rate)
             _write_vertices(output_format, target, blocks, len(motion), head.record)
-
-
-def _write_fitted(
-    targets: Sequence[Path],
-    clip: Clip,
-    takes: Sequence[int],
-    head: LinearHead | FlameHead,
-    template: np.ndarray,
-    fps: float | None,
-    given: BlendshapeSet,
-) -> dict[Path, float]:
-    """Writes curves that come closest to the vertices of each take; returns how far these remain."""
-    rate = clip.fps if fps is None else fps
-    columns = [ARKIT_FEATURES.index(name) for name in given.names]
-    residuals = {}
-    for target, k in zip(targets, takes, strict=True):
-        motion = at_frame_rate(clip.takes[k], clip.fps, rate)
-        curves = np.zeros((len(motion), len(ARKIT_FEATURES)), np.float32)
-        curves[:, -3:] = yaw_pitch_roll(head, motion, template)
-        squared = []
-        blocks = _vertex_blocks(head, motion, template, pose=False)
-        if clip.vertices is not None:
-            blocks = iter([at_frame_rate(clip.vertices, clip.fps, rate)])
-        start = 0
-        for vertices in blocks:
-            stop = start + len(vertices)
-            curves[start:stop, columns], remaining = fit_blendshapes(vertices - template, given.shapes)
-            squared.append(remaining)
-            start = stop
-        write_live_link_face(target, curves, rate)
-        residuals[target] = float(np.sqrt(np.concatenate(squared).mean()))
     return residuals
+
+
+def _blocks(
+    clip: Clip,
+    head: LinearHead | FlameHead,
+    motion: np.ndarray,
+    template: np.ndarray,
+    rate: float,
+    *,
+    pose: bool = True,
+) -> Iterator[np.ndarray]:
+    """Vertices (t, V, 3) of a resampled motion, or those that were recorded, where the clip has them."""
+    if clip.vertices is not None:
+        return iter([at_frame_rate(clip.vertices, clip.fps, rate)])
+    return vertex_blocks(head, motion, template, pose=pose)
 
 
 def _write_vertices(
@@ -350,13 +336,3 @@ def _arkit_columns(head: HeadRecord, path: Path) -> list[int]:
             f"give shapes on its topology with --blendshapes"
         )
     return [head.features.index(name) for name in ARKIT_FEATURES]
-
-
-def _vertex_blocks(
-    head: LinearHead | FlameHead, motion: np.ndarray, template: np.ndarray, *, pose: bool = True
-) -> Iterator[np.ndarray]:
-    """Vertices (t, V, 3) of a motion (T, D), head pose included if not said otherwise, a few frames at a time."""
-    rest = torch.from_numpy(template)
-    with torch.inference_mode():
-        for frames in torch.from_numpy(motion).split(max(1, _BLOCK_SIZE // rest.numel())):
-            yield head.vertices(frames, template=rest, pose=pose).numpy()

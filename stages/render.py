@@ -50,10 +50,10 @@ def render(
     clip_ids: Sequence[str] = (),
     takes: Sequence[int] = (),
     reference_path: Path | None = None,
-    panel_height: int = 480,
-    num_stills: int = 8,
+    panel_height: int | None = None,
+    num_stills: int | None = None,
     transparent: bool = False,
-    captions: bool = True,
+    captions: bool | None = None,
     error_scale_mm: float | None = None,
     device: str = "cpu",
     force: bool = False,
@@ -73,20 +73,26 @@ def render(
         clip_ids: which clips; all, if none is named.
         takes: numbers of the takes, from 0; all, if none is named.
         reference_path: a dataset whose clips of the same names are shown first.
-        panel_height: pixels.
-        num_stills: columns of a sheet.
+        panel_height: pixels; 480 if None, and 240 on sheets and gifs. A page fills the window it is in.
+        num_stills: columns of a sheet, 8 if None; nothing else has columns.
         transparent: leave out the background; webm, mov, png and frames can.
-        captions: say under each head which clip, take and seed it is, and how far its lips are from the reference's.
+        captions: say under each head which clip, take and seed it is, how badly it speaks where a mesh-to-speech model scored
+            it, and how far its lips are from the reference's; if None, only before a background. A page says it always.
         error_scale_mm: colour takes by their distance from the reference, up to this; head units where heads have no metres.
-        device: where to draw.
+        device: where to draw; a page is drawn by its reader's browser.
         force: replace outputs that exist.
         progress: told one unit a frame.
 
     Raises:
         ThunderError: unreadable input, unknown clip or take, or, if only one clip was asked for, its failure.
     """
-    _check_size(panel_height, num_stills)
+    _refuse_idle(output_format, panel_height, num_stills, captions, device)
     _check_looks(output_format, transparent, reference_path, error_scale_mm)
+    if panel_height is None:
+        panel_height = 240 if output_format in ("png", "gif") else 480
+    num_stills = 8 if num_stills is None else num_stills
+    _check_size(panel_height, num_stills)
+    captions = not transparent if captions is None else captions
     where = resolve_device(device)
     if where.type == "mps":
         where = torch.device("cpu")  # has no 64-bit scatter, of which the z-buffer is made
@@ -125,6 +131,26 @@ def render(
                     raise
                 failures.append(Failure(clip_id, str(error)))
     return RenderResult(files, failures, len(chosen), num_frames)
+
+
+def _refuse_idle(
+    output_format: str, panel_height: int | None, num_stills: int | None, captions: bool | None, device: str
+) -> None:
+    """Refuses options that would change nothing."""
+    if output_format != "png" and num_stills is not None:
+        raise ThunderError(f"--columns: those of a contact sheet, and {output_format} is none; leave it out")
+    if output_format != "html":
+        return
+    for option, given in (
+        ("--size", panel_height is not None),
+        ("--captions", captions is True),
+        ("--no-captions", captions is False),
+        ("--device", device not in ("auto", "cpu")),
+    ):
+        if given:
+            raise ThunderError(
+                f"{option}: a page is laid out and drawn by its reader's browser; leave it out, or choose a film"
+            )
 
 
 def _check_size(panel_height: int, num_stills: int) -> None:
@@ -171,9 +197,13 @@ def _panels(
                 raise ThunderError(
                     f"{clips.path}: clip {clip_id} has takes 0 to {len(clip.motion) - 1}, but --takes names {take}"
                 )
-            seed = f" · seed {clip.seed[take]}" if clip.seed is not None else ""
+            label = f"{clip_id} · take {take}"
+            if clip.seed is not None:
+                label += f" · seed {clip.seed[take]}"
+            if clip.audio_consistency is not None:
+                label += f" · M2S loss {clip.audio_consistency[take]:.3f}"
             motion = torch.from_numpy(clip.motion[take]).to(device)
-            panels.append(Panel(f"take {take}", f"{clip_id} · take {take}{seed}", motion, template))
+            panels.append(Panel(f"take {take}", label, motion, template))
     if clip.num_frames == 0:
         raise ThunderError(f"{clips.path}: clip {clip_id} has no frames")
     if reference_path is not None:

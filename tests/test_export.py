@@ -61,7 +61,7 @@ def names(path: Path | str = "export") -> list[str]:
 
 
 def test_npy_holds_the_vertices_of_every_take_with_head_pose(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_stage, "_BLOCK_SIZE", 7 * 64 * 3)  # seven frames at once: 30 is no multiple
+    monkeypatch.setattr(vertex_blocks, "_BLOCK_SIZE", 7 * 64 * 3)  # seven frames at once: 30 is no multiple
     code, out, _ = run("--format", "npy")
     assert code == 0
     assert "8 files to export: 6 takes of 2 clips" in out

@@ -129,10 +129,17 @@ def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"hours": 1, "num_clips": 1}, {"hours": -1}, {"num_clips": 0}, {"num_clips": 1, "fps": 1000}]
+    ("options", "told"),
+    [
+        ({}, "synthesize: "),
+        ({"hours": 1, "num_clips": 1}, "synthesize: "),
+        ({"hours": -1}, "--hours wanted more than 0"),
+        ({"num_clips": 0}, "--clips wanted at least 1"),
+        ({"num_clips": 1, "fps": 1000}, "synthesize: "),
+    ],
 )
-def test_senseless_options_are_refused(tmp_path, options):
-    with pytest.raises(ThunderError, match="synthesize: "):
+def test_senseless_options_are_refused(tmp_path, options, told):
+    with pytest.raises(ThunderError, match=told):
         synthesize(tmp_path / "corpus", **options)
     assert not list(tmp_path.iterdir())
 

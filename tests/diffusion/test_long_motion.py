@@ -11,7 +11,7 @@ from stages.diffusion.long_motion import SamplingOptions, sample_long_motion
 from stages.formats.keyframes import Keyframe
 from stages.models.motion_denoiser import Conditions, MotionDenoiser
 from stages.runtime.progress import Advance
-from tests.models.test_motion_denoiser import CONTEXT, FEATURES, WINDOW, denoiser_of
+from tests.models.test_motion_denoiser import CONTEXT, FEATURES, WINDOW, denoiser_of, hear_all_alike
 
 OPTIONS = SamplingOptions(num_steps=3)
 MEL = torch.randn(400, 80, generator=torch.Generator().manual_seed(0)) - 6
@@ -74,6 +74,7 @@ def test_a_window_continues_the_last_frames_of_the_one_before(denoiser: MotionDe
 
 
 def test_each_window_hears_the_speech_of_its_own_time(recorder: Recorder) -> None:
+    hear_all_alike(recorder.speech_encoder)
     sample_long_motion(recorder, MEL, 4 * WINDOW, [0], OPTIONS)
     features = recorder.speech_encoder(MEL[None])[0]  # 50 Hz; frame t of 25 fps stands at feature 2 t
     for number, (_, given) in enumerate(recorder.seen[:: OPTIONS.num_steps]):

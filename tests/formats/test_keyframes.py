@@ -70,8 +70,8 @@ def test_what_is_wrong_is_said(tmp_path: Path, name: str, text: str, says: str) 
 def test_a_file_that_is_not_text_and_an_emotion_nobody_knows(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"\xff\xfe\x00\xd8")
-    for wrong in (path, tmp_path / "missing.csv"):
-        with pytest.raises(ThunderError, match="cannot be read as text"):
+    for wrong, reason in ((path, "cannot be read as text"), (tmp_path / "missing.csv", "no such file")):
+        with pytest.raises(ThunderError, match=reason):
             read_keyframes(wrong)
     with pytest.raises(ThunderError, match="'sad' is unknown to the model; it knows happy, neutral"):
         emotions_at([Keyframe(0, "sad")], torch.zeros(1), NAMES)

@@ -10,6 +10,7 @@ import torch
 from stages.models.autoregressive import distance_bias, periodic_positions
 from stages.models.faceformer import FaceFormer, FaceFormerConfig
 from tests.builders import small_waveform
+from tests.models.test_motion_denoiser import hear_all_alike
 
 FEATURES, SUBJECTS = 5, ("ann", "bob", "cem")
 
@@ -89,6 +90,7 @@ def test_positions_repeat_and_the_bias_falls_by_a_slope_a_period() -> None:
 
 def test_speech_far_beyond_six_hundred_frames() -> None:
     model = faceformer_of(fps=60.0, period=60)
+    hear_all_alike(model.speech_encoder)
     samples = torch.from_numpy(small_waveform(16_000 * 12))
     motion = model.animate(samples, 720, 2)
     assert motion.shape == (720, FEATURES)

@@ -17,11 +17,19 @@ from stages.models.motion_denoiser import (
     load_motion_denoiser,
     tell_emotion,
 )
+from stages.models.speech_encoder import SpeechEncoder
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 from tests.builders import small_head
 
 BATCH, WINDOW, CONTEXT, FEATURES = 3, 12, 4, 5
+
+
+def hear_all_alike(encoder: torch.nn.Module) -> None:
+    """Takes every sound to be a pause, none of which has a part in the statistics: a piece is heard as the whole is."""
+    assert isinstance(encoder, SpeechEncoder)
+    encoder.mel_mean.fill_(10.0)
+    encoder.mel_scale.fill_(5.0)
 
 
 def denoiser_of(**changes: Any) -> MotionDenoiser:
@@ -156,6 +164,7 @@ def test_a_new_model_estimates_the_mean_face() -> None:
 @pytest.mark.parametrize("fps", [25.0, 29.97, 30.0, 60.0])
 def test_speech_features_stand_at_the_frames_times(fps: float) -> None:
     model = denoiser_of(fps=fps)
+    hear_all_alike(model.speech_encoder)
     mel = torch.randn(500, 80, generator=torch.Generator().manual_seed(4)) - 6
     with torch.no_grad():
         whole = model.speech_encoder(mel[None])[0]  # feature j at second j / 50

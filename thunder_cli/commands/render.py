@@ -57,7 +57,9 @@ def render(
             "--size", help="Height of a head's panel in pixels. If not given, 480, and 240 on sheets and gifs."
         ),
     ] = None,
-    columns: Annotated[int, typer.Option("--columns", help="Frames a take on a contact sheet.")] = 8,
+    columns: Annotated[
+        int | None, typer.Option("--columns", help="Frames a take on a contact sheet. If not given, 8.")
+    ] = None,
     errors: Annotated[
         float | None,
         typer.Option("--errors", metavar="MM", help="Colour takes by their distance from --reference, up to this."),
@@ -68,7 +70,7 @@ def render(
     ] = False,
     captions: Annotated[
         bool | None,
-        typer.Option("--captions/--no-captions", help="Clip, take, seed and lip error under each head."),
+        typer.Option("--captions/--no-captions", help="Clip, take, seed, M2S loss and lip error under each head."),
     ] = None,
     device: Device = "auto",
     force: Force = False,
@@ -92,10 +94,10 @@ def render(
         clip_ids=clip or (),
         takes=chosen_takes,
         reference_path=reference,
-        panel_height=(240 if chosen in (Format.png, Format.gif) else 480) if size is None else size,
+        panel_height=size,
         num_stills=columns,
         transparent=transparent,
-        captions=not transparent if captions is None else captions,
+        captions=captions,
         error_scale_mm=errors,
         device=device,
         force=force,
