@@ -24,6 +24,7 @@ from stages.formats.frame_rate import at_frame_rate
 from stages.formats.live_link_face import read_live_link_face
 from stages.formats.polygon_file import read_ply, write_ply
 from stages.formats.wavefront import read_obj, write_obj
+from stages.heads import vertex_blocks
 from stages.heads.arkit import ARKIT_FEATURES
 from stages.heads.head import build_head
 from stages.runtime.atomic_file import whole_or_none
