@@ -151,6 +151,18 @@ def test_errors_are_shown_on_the_surface_in_millimetres(tmp_path):
     assert labels == ["take 0", "take 0 · lips off by 0.00 mm", f"take 1 · lips off by {error:.2f} mm"]
 
 
+def test_captions_say_how_badly_a_take_speaks_where_that_is_known(tmp_path):
+    samples = write_samples(tmp_path / "samples.h5", takes=2, num_frames=2)
+    with open_clips(samples) as file:
+        clip, head = file.read("a"), file.head
+    scored = dataclasses.replace(clip, audio_consistency=np.array([0.5, 0.71234]))
+    with write_clips(tmp_path / "m.h5", "thunder.samples", head, Provenance(seed=0, command="test"), force=True) as w:
+        w.add(scored)
+    for path, seen in ((samples, False), (tmp_path / "m.h5", True)):
+        render(path, tmp_path / "takes.html", output_format="html", force=True)
+        assert ("take 1 · seed 11 · M2S loss 0.712" in (tmp_path / "takes.html").read_text("utf-8")) == seen
+
+
 def calm_dataset(path, num_frames=30, fps=25.0, vertices=False):
     """Clips s0_clip and s1_clip."""
     with write_clips(path, "thunder.dataset", small_head(), Provenance(seed=0, command="test"), force=True) as writer:
@@ -214,6 +226,11 @@ def test_the_command_writes_what_it_says(cli, tmp_path):
         (["-o", "taken.mp4"], 1, "taken.mp4: exists already"),
         (["--size", "5"], 1, "panel height wanted 32 to 4096"),
         (["--columns", "0", "--format", "png"], 1, "1 to 64 columns"),
+        (["--columns", "4"], 1, "--columns: those of a contact sheet, and mp4 is none"),
+        (["--columns", "4", "-o", "a.html"], 1, "--columns: those of a contact sheet, and html is none"),
+        (["--size", "300", "-o", "a.html"], 1, "--size: a page is laid out and drawn by its reader's browser"),
+        (["--no-captions", "-o", "a.html"], 1, "--no-captions: a page is laid out"),
+        (["--device", "cuda", "-o", "a.html"], 1, "--device: a page is laid out"),
         (["--reference", "samples.h5"], 1, "wanted thunder.dataset, found thunder.samples"),
         (["--reference", "dataset.h5"], 1, "dataset.h5: no clip 'a'"),
         (["--reference", "fast.h5", "--clip", "s0_clip"], 1, "clip s0_clip has 30 fps"),
