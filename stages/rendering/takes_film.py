@@ -17,6 +17,9 @@ from stages.rendering.studio import Shoot
 from stages.rendering.video import AddFrames, Container, write_film
 from stages.runtime.progress import Progress, silent
 
+# Frames that the colours of a gif are taken from: enough to see the mouth open, few enough to be kept in memory.
+_PALETTE_FRAMES = 8
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -52,26 +55,52 @@ def film_takes(layout: Layout, path: Path, output_format: str, progress: Progres
     columns = num_columns(count, studio.width / height)
     bar = layout.bar(columns * studio.width)
     size = (math.ceil(count / columns) * height + len(bar), columns * studio.width)
+
+    def composed(pictures: np.ndarray) -> np.ndarray:
+        under = np.broadcast_to(labels, (len(pictures), *labels.shape))
+        scene = grid(np.concatenate([pictures, under], axis=2), columns)
+        return np.concatenate([scene, np.broadcast_to(bar, (len(scene), *bar.shape))], axis=1)
+
+    palette_of = None
+    if output_format == "gif":
+        spread = _spread(clip.num_frames, _PALETTE_FRAMES)
+        palette_of = np.concatenate([composed(pictures) for pictures in shoot.runs(spread)])
     with (
         progress(f"rendering {clip.id}", total=clip.num_frames) as advance,
-        _film_writer(path, size, clip, output_format, studio.transparent) as add,
+        _film_writer(path, size, clip, output_format, studio.transparent, palette_of) as add,
     ):
         for pictures in shoot.runs(range(clip.num_frames)):
-            under = np.broadcast_to(labels, (len(pictures), *labels.shape))
-            scene = grid(np.concatenate([pictures, under], axis=2), columns)
-            add(np.concatenate([scene, np.broadcast_to(bar, (len(scene), *bar.shape))], axis=1))
+            add(composed(pictures))
             advance(len(pictures))
     return clip.num_frames * count
 
 
+def _spread(num_frames: int, count: int) -> list[int]:
+    """The middles of equal parts of a clip."""
+    count = min(count, num_frames)
+    return [int((k + 0.5) * num_frames / count) for k in range(count)]
+
+
 def _film_writer(
-    path: Path, size: tuple[int, int], clip: Clip, output_format: str, transparent: bool
+    path: Path,
+    size: tuple[int, int],
+    clip: Clip,
+    output_format: str,
+    transparent: bool,
+    palette_of: np.ndarray | None,
 ) -> AbstractContextManager[AddFrames]:
     waveform = clip.waveform.astype("f4") / 32768
     for container in get_args(Container):
         if container == output_format:
             return write_film(
-                path, size, clip.num_frames, clip.fps, waveform=waveform, container=container, transparent=transparent
+                path,
+                size,
+                clip.num_frames,
+                clip.fps,
+                waveform=waveform,
+                container=container,
+                transparent=transparent,
+                palette_of=palette_of,
             )
     return write_frames(path, clip.num_frames, waveform=waveform)
 
@@ -84,9 +113,8 @@ def lay_out_stills(layout: Layout, path: Path, num_stills: int, progress: Progre
     """
     shoot, clip = layout.shoot, layout.clip
     studio = shoot.studio
-    num_stills = min(num_stills, clip.num_frames)
-    # The middles of equal parts of the clip.
-    frames = [int((k + 0.5) * clip.num_frames / num_stills) for k in range(num_stills)]
+    frames = _spread(clip.num_frames, num_stills)
+    num_stills = len(frames)
     runs = []
     with progress(f"rendering {clip.id}", total=num_stills) as advance:
         for pictures in shoot.runs(frames):

@@ -1,7 +1,7 @@
 """Films, frames piped to ffmpeg as they are made.
 
 mp4: H.264 and AAC, which opens everywhere. webm: VP9 and Opus, for pages; may be transparent. mov: ProRes 4444 and plain sound,
-for editing and compositing; may be transparent. gif: no sound, a palette a frame.
+for editing and compositing; may be transparent. gif: no sound, one palette.
 """
 
 import os
@@ -40,6 +40,7 @@ def write_film(
     sample_rate_hz: int = 16_000,
     container: Container = "mp4",
     transparent: bool = False,
+    palette_of: np.ndarray | None = None,
 ) -> Iterator[AddFrames]:
     """Opens a film for writing; it appears under its name only when the block ends without an error.
 
@@ -55,6 +56,8 @@ def write_film(
         sample_rate_hz: of the waveform.
         container: what to write; a gif is silent, and of more than 50 fps it shows every second picture, or third.
         transparent: frames have a fourth channel, how much of a pixel is seen.
+        palette_of: frames (n, height, width, 3) from all over the film, of which the 256 colours of a gif are made, since
+            the film itself is not yet there; gifs alone want them.
 
     Yields:
         A function that takes the next frames (T, height, width, 3), uint8 sRGB, or four where transparent.
@@ -67,6 +70,10 @@ def write_film(
         raise ValueError(f"a film in yuv420p has even sides, given {height} x {width}")
     if transparent and container not in TRANSPARENT:
         raise ValueError(f"{container} cannot be transparent")
+    if (container == "gif") != (palette_of is not None):
+        raise ValueError(
+            f"{container} {'wants' if container == 'gif' else 'has no use for'} frames to make a palette of"
+        )
     channels = 4 if transparent else 3
     if container == "gif":
         waveform = None
@@ -81,17 +88,24 @@ def write_film(
                 with sound.open("wb") as file:
                     stream_wav(file, fitted, sample_rate_hz)
             heard = sound if waveform is not None else None
-            with _running(_command(partial, size, fps, heard, container, transparent), path) as frames:
+            num_samples_of_colour = 0 if palette_of is None else len(palette_of)
+            command = _command(partial, size, fps, heard, container, transparent, num_samples_of_colour)
+            with _running(command, path) as frames:
 
-                def add(pictures: np.ndarray) -> None:
-                    nonlocal added
+                def send(pictures: np.ndarray) -> None:
                     if pictures.dtype != np.uint8 or pictures.shape[1:] != (height, width, channels):
                         raise ValueError(
                             f"wanted uint8 (T, {height}, {width}, {channels}), given {pictures.dtype} {pictures.shape}"
                         )
                     frames.write(np.ascontiguousarray(pictures).data)
+
+                def add(pictures: np.ndarray) -> None:
+                    nonlocal added
+                    send(pictures)
                     added += len(pictures)
 
+                if palette_of is not None:
+                    send(palette_of)
                 yield add
                 if added != num_frames:
                     raise ValueError(f"a film of {num_frames} frames was given {added}")
@@ -132,7 +146,13 @@ def _explain(path: Path, words: str) -> str:
 
 
 def _command(
-    target: Path, size: tuple[int, int], fps: float, sound: Path | None, container: Container, transparent: bool
+    target: Path,
+    size: tuple[int, int],
+    fps: float,
+    sound: Path | None,
+    container: Container,
+    transparent: bool,
+    num_palette_frames: int,
 ) -> list[str]:
     height, width = size
     rate = Fraction(fps).limit_denominator(1001)
@@ -145,7 +165,7 @@ def _command(
     )
     options: dict[str, Any]
     if container == "gif":
-        streams, options = [_with_palettes(frames, rate)], {"loop": 0, "gifflags": "-offsetting-transdiff"}
+        streams, options = [_with_palette(frames, rate, num_palette_frames)], {"loop": 0}
     else:
         # The colour matrix is chosen and said aloud, so that every player shows the colours that were rendered.
         streams = [frames.filter("scale", out_color_matrix="bt709", out_range="tv")]
@@ -178,14 +198,16 @@ def _video_options(container: Container, transparent: bool) -> dict[str, Any]:
     return {"vcodec": "libx264", "pix_fmt": "yuv420p", "preset": "veryfast", "crf": 18, "movflags": "+faststart"}
 
 
-def _with_palettes(frames: Any, rate: Fraction) -> Any:
-    """Each picture in 256 colours of its own, so that none has to wait for the last; dots that stay where they are.
+def _with_palette(frames: Any, rate: Fraction, num_palette_frames: int) -> Any:
+    """All but the first frames, in 256 colours of these first ones; what does not change need not be stored again.
 
-    Pictures must then be stored whole: to store what changed, ffmpeg compares numbers of colours, and these mean others now.
+    The palette is ready before the film begins, so that no frame is held back for it. Dots of an ordered dither stay where
+    they are.
     """
+    both = frames.filter_multi_output("split")
+    palette = both[0].filter("trim", end_frame=num_palette_frames).filter("palettegen")
+    film = both[1].filter("trim", start_frame=num_palette_frames).filter("setpts", "PTS-STARTPTS")
     if rate > _GIF_FPS:
         slower = rate / -(-rate // _GIF_FPS)
-        frames = frames.filter("fps", f"{slower.numerator}/{slower.denominator}")
-    both = frames.filter_multi_output("split")
-    palettes = both[0].filter("palettegen", stats_mode="single")
-    return ffmpeg.filter([both[1], palettes], "paletteuse", dither="bayer", bayer_scale=4, new=1)
+        film = film.filter("fps", f"{slower.numerator}/{slower.denominator}")
+    return ffmpeg.filter([film, palette], "paletteuse", dither="bayer", bayer_scale=4, diff_mode="rectangle")

@@ -55,8 +55,10 @@ def test_sound_and_picture_meet(tmp_path, container, fps, codecs):
 def test_a_gif_keeps_time_and_colours(tmp_path, fps, shown_fps):
     num_frames = round(2 * fps)
     lit = round(0.8 * fps)
-    with write_film(tmp_path / "a.gif", (32, 64), num_frames, fps, waveform=np.zeros(9, "f4"), container="gif") as add:
-        add(flashes(num_frames, lit))
+    pictures = flashes(num_frames, lit)
+    options = {"container": "gif", "waveform": np.zeros(9, "f4"), "palette_of": pictures[[0, lit]]}
+    with write_film(tmp_path / "a.gif", (32, 64), num_frames, fps, **options) as add:
+        add(pictures)
     with Image.open(tmp_path / "a.gif") as gif:
         assert gif.n_frames == round(2 * shown_fps)
         assert gif.info["loop"] == 0
@@ -70,6 +72,34 @@ def test_a_gif_keeps_time_and_colours(tmp_path, fps, shown_fps):
             assert np.abs(colour - wanted).max() <= 8
     assert np.abs(np.array(times) - np.arange(gif.n_frames) / shown_fps).max() <= 0.5 / fps
     assert now == pytest.approx(2.0, abs=0.02)
+
+
+def test_a_gif_stores_what_changes(tmp_path):
+    """A dot that crosses a rich picture costs little, is where it should be in every frame, and leaves no trace."""
+    still = np.random.default_rng(0).integers(0, 256, (8, 16, 3), np.uint8).repeat(8, 0).repeat(8, 1)  # 64 x 128
+    moving = np.broadcast_to(still, (30, *still.shape)).copy()
+    for t, picture in enumerate(moving):
+        picture[28:36, 4 * t : 4 * t + 8] = 255
+    sizes = []
+    for name, pictures in (("one", moving[:1]), ("all", moving)):
+        path = tmp_path / f"{name}.gif"
+        with write_film(path, (64, 128), len(pictures), 25.0, container="gif", palette_of=moving[[0, 15]]) as add:
+            add(pictures)
+        sizes.append(path.stat().st_size)
+    assert sizes[1] < 8 * sizes[0]
+    with Image.open(tmp_path / "all.gif") as gif:
+        for t, picture in enumerate(moving):
+            gif.seek(t)
+            shown = np.asarray(gif.convert("RGB")).astype(int)
+            assert np.abs(shown - picture).mean() < 6, t
+            assert shown[32, 4 * t + 4].min() > 245
+
+
+def test_a_palette_is_for_gifs_alone(tmp_path):
+    for container, palette_of, words in (("mp4", flashes(2, 0), "mp4 has no use"), ("gif", None, "gif wants frames")):
+        film = write_film(tmp_path / "a", (32, 64), 5, 25.0, container=container, palette_of=palette_of)
+        with pytest.raises(ValueError, match=words), film:
+            pass
 
 
 @pytest.mark.parametrize("container", ["webm", "mov"])
