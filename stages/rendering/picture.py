@@ -13,6 +13,8 @@ from stages.runtime.atomic_file import whole_or_none
 
 PAPER = (24, 26, 30)
 INK = (214, 217, 222)
+# Will never be a character.
+_NO_LETTER = "\uffff"
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
@@ -23,10 +25,14 @@ def write_png(path: Path, picture: np.ndarray) -> None:
 
 
 def caption(text: str, height: int, width: int) -> np.ndarray:
-    """A strip (height, width, 3) with one centred line of small text, cut short where it does not fit."""
+    """A strip (height, width, 3) with one centred line of small text, cut short where it does not fit.
+
+    Words in letters that the font does not have, such as Chinese ones, are left out.
+    """
     strip = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(strip)
     font = ImageFont.load_default(size=max(8, round(height * 0.55)))
+    text = _drawable(text, font)
     room = width - height // 2
     if draw.textlength(text, font=font) > room:
         while text and draw.textlength(text + "…", font=font) > room:
@@ -34,6 +40,13 @@ def caption(text: str, height: int, width: int) -> np.ndarray:
         text += "…"
     draw.text((width / 2, height / 2), text, font=font, fill=INK, anchor="mm")
     return np.asarray(strip)
+
+
+def _drawable(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """The words of a text for which a font has all letters; what it lacks it would draw as a box."""
+    box = bytes(font.getmask(_NO_LETTER))
+    lacks = {letter for letter in set(text) if not letter.isspace() and bytes(font.getmask(letter)) == box}
+    return " ".join(word for word in text.split() if not lacks & set(word)) if lacks else text
 
 
 def opaque(picture: np.ndarray, channels: int) -> np.ndarray:

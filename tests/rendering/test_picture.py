@@ -33,3 +33,9 @@ def test_captions_have_ink_and_are_cut_where_they_do_not_fit():
     assert short.max() > 150
     assert (long[:, :4] == PAPER).all()
     assert (long[:, -4:] == PAPER).all()
+
+
+def test_captions_leave_out_words_that_the_font_cannot_write():
+    assert np.array_equal(caption("s1 · 今天天气 is 1.40 s", 24, 300), caption("s1 · is 1.40 s", 24, 300))
+    assert np.array_equal(caption("नमस्ते", 24, 300), caption("", 24, 300))
+    assert not np.array_equal(caption("Häuser à côté, ñandú", 24, 300), caption("Huser ct, and", 24, 300))
