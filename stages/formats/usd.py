@@ -79,7 +79,8 @@ def write_usd(
         speech.CreateFilePathAttr(Sdf.AssetPath(f"./{sound}"))
         speech.CreateAuralModeAttr(UsdMedia.Tokens.nonSpatial)
         speech.CreatePlaybackModeAttr(UsdMedia.Tokens.onceFromStart)
-        speech.CreateStartTimeAttr(Sdf.TimeCode(0))
+        # It starts at time code 0 where nothing is said. To say so takes a later version of the binary format, with a warning
+        # on stderr for every file.
     with whole_or_none(path) as partial:
         stage.GetRootLayer().Export(str(partial))
 

@@ -1,5 +1,7 @@
 """USD: skinned by OpenUSD itself and compared with the head, and judged by its validators."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +73,10 @@ def test_openusd_finds_nothing_wrong(exported: Exported) -> None:
     assert len(validators) > 10
     errors = UsdValidation.ValidationContext(validators).Validate(Usd.Stage.Open(str(folder / "ann_hello.0.usdc")))
     assert [error.GetErrorAsString() for error in errors] == []
+
+
+def test_openusd_has_nothing_to_say_while_files_are_written(tmp_path: Path) -> None:
+    exported_takes(tmp_path, HEADS["flame_jaw"])
+    command = [sys.executable, "-m", "thunder_cli", "export", "samples.h5", "--format", "usd", "-o", "usd"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stderr == ""
