@@ -14,14 +14,12 @@ import numpy as np
 from stages.artifacts.files import check_output, inputs_of
 from stages.artifacts.metrics_file import MetricRow, read_metrics
 from stages.artifacts.results_file import Results, write_results
-from stages.metrics.catalogue import CATALOGUE
+from stages.metrics.catalogue import CATALOGUE, OF_TRUTH
 from stages.metrics.hearing_table import HearingTable
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 
-# Metrics that end so are of the truth, whatever was sampled.
-_OF_TRUTH = {"-truth": "true motion", "-speech": "true speech"}
 # What `evaluate` measured with; figures compare where these were the same.
 _MEASURES = ("reference", "m2s", "recogniser", "vocoder", "lipreader")
 
@@ -81,7 +79,7 @@ def compare(
         if row not in names:
             raise ThunderError(f"no row {row!r} to subtract; the files given are of {', '.join(names)}")
     table = _table_of(trainings, seed)
-    rows = table.rows([*names, *_OF_TRUTH.values()])
+    rows = table.rows([*names, *OF_TRUTH.values()])
     rows += [result for pair in differences for result in table.differences(*pair)]
     hashes = measured_with | hash_inputs(**{training.path.stem: training.path for training in trainings})
     return write_results(output, rows, Provenance(seed=seed, inputs=hashes), force=force)
@@ -163,7 +161,7 @@ def _table_of(trainings: Sequence[_Training], seed: int) -> HearingTable:
 
 def _place(name: str, row: str) -> tuple[str, str]:
     """Row and column of a metric: `jitter-truth` is the jitter of true motion."""
-    for suffix, of_truth in _OF_TRUTH.items():
+    for suffix, of_truth in OF_TRUTH.items():
         if name.endswith(suffix):
             return of_truth, name.removesuffix(suffix)
     return row, name

@@ -279,17 +279,23 @@ def test_a_frame_or_two_more_are_trimmed(folder: Path) -> None:
 
 
 def test_table_and_file_say_unit_region_formula_and_count(folder: Path) -> None:
-    code, out, _ = run("--metrics", "lve,jitter")
+    code, out, _ = run("--metrics", "lve,jitter,l-pcc")
     assert code == 0
     lips = small_head().regions["lips"]
     line = next(line for line in out.splitlines() if line.strip().startswith("lve "))
     assert "mm²" in line
-    assert "lips" in line.split()
+    assert {"less", "lips"} <= set(line.split())
+    assert "more" in next(line for line in out.splitlines() if line.strip().startswith("l-pcc ")).split()
     assert f"regions: lips {region_hash(lips)}, all " in out
     assert line.split()[-1] == "4"
     assert "4 clips of samples.h5, 3 takes each; 4 of them against dataset.h5" in " ".join(out.split())
     rows = {row.name: row for row in read_metrics(Path("metrics.h5"))}
-    assert set(rows) == {"lve", "lve-l2", "jitter", "jitter-truth"}
+    assert set(rows) == {"lve", "lve-l2", "jitter", "jitter-truth", "l-pcc"}
+    assert {name: row.better for name, row in rows.items() if row.better} == {
+        "lve": "less",
+        "lve-l2": "less",
+        "l-pcc": "more",
+    }
     assert rows["lve"].formula == "metrics.geometry.lip_vertex_error"
     assert rows["lve"].clip_ids == ("s0_clip", "s1_clip", "s2_clip", "s3_clip")
     with open_hdf5(Path("metrics.h5")) as file:

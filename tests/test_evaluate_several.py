@@ -234,6 +234,7 @@ def test_csv_holds_every_figure_once_and_in_full() -> None:
             total, *clips = of
             assert (float(total["value"]), float(total["low"]), float(total["high"])) == (row.value, row.low, row.high)
             assert (total["unit"], total["formula"], total["region_hash"]) == (row.unit, row.formula, row.region_hash)
+            assert total["better"] == row.better == ("" if row.name == "fdd" else "less")
             assert (total["clip"], total["num_clips"]) == ("", str(len(row.clip_ids)))
             assert tuple(line["clip"] for line in clips) == row.clip_ids
             assert [float(line["value"]) for line in clips] == row.per_clip.tolist()
@@ -255,7 +256,8 @@ def test_latex_is_a_table_that_says_what_its_numbers_are() -> None:
     assert rows[0] == r"metric & unit & region & $N$ & plain & m2s\_50\% & m2s\_50\% $-$ plain \\"
     assert {line.count(" & ") for line in rows} == {6}
     assert text.count("{") == text.count("}")
-    lve = next(line for line in rows if line.startswith("lve &"))
+    assert any(line.startswith(r"l-pcc $\uparrow$ &") for line in rows)
+    lve = next(line for line in rows if line.startswith(r"lve $\downarrow$ &"))
     assert r"mm$^2$ & lips & 4 &" in lve
     values = {label: next(r for r in found if r.name == "lve") for label, (found, _) in
               read_comparison(Path("metrics.h5")).items()}  # fmt: skip

@@ -147,10 +147,20 @@ def test_the_page_of_metrics_has_their_figures(tmp_path: Path) -> None:
         3.75,
         ("a", "b"),
         np.array([1, 4.0]),
+        better="less",
     )
     write_metrics(tmp_path / "a.h5", [row], Provenance(seed=0), force=True)
     page = page_of(tmp_path / "a.h5")
-    assert page.rows[1] == ["lve", "2.5", "1.25 .. 3.75", "mm²", "lips", "2", "metrics.geometry.lip_vertex_error"]
+    assert page.rows[1] == [
+        "lve",
+        "2.5",
+        "1.25 .. 3.75",
+        "mm²",
+        "less",
+        "lips",
+        "2",
+        "metrics.geometry.lip_vertex_error",
+    ]
     assert "LVE:" in page.all("pre")[0].text
 
 

@@ -10,7 +10,7 @@ from stages.runtime.atomic_file import whole_or_none
 
 COLUMNS = (
     "samples", "minus", "metric", "clip", "value", "low", "high", "unit", "formula", "region", "region_hash", "num_clips",
-    "weight",
+    "weight", "better",
 )  # fmt: skip
 
 
@@ -18,7 +18,8 @@ def write_metrics_csv(path: Path, evaluation: Evaluation) -> None:
     """Writes every figure in full precision; a cell is empty where it does not apply or is not defined.
 
     `clip` is empty in a figure over all clips, which alone has an interval. `minus` names the file that was subtracted, clip by
-    clip, and is empty in a figure that is no difference. `weight` is what the clip counts in the mean.
+    clip, and is empty in a figure that is no difference. `weight` is what the clip counts in the mean, `better` whether less or
+    more is.
 
     Raises:
         ThunderError: the disk is full or the folder cannot be written.
@@ -37,10 +38,20 @@ def write_metrics_csv(path: Path, evaluation: Evaluation) -> None:
 def _lines(measured: Measured, minus: str, row: MetricRow) -> Iterator[tuple[str, ...]]:
     about = (row.unit, row.formula, row.region, row.region_hash)
     who = (measured.label, minus, row.name)
-    yield (*who, "", _number(row.value), _number(row.low), _number(row.high), *about, str(len(row.clip_ids)), "")
+    yield (
+        *who,
+        "",
+        _number(row.value),
+        _number(row.low),
+        _number(row.high),
+        *about,
+        str(len(row.clip_ids)),
+        "",
+        row.better,
+    )
     weights = [None] * len(row.clip_ids) if row.weights is None else row.weights.tolist()
     for clip_id, value, weight in zip(row.clip_ids, row.per_clip.tolist(), weights, strict=True):
-        yield (*who, clip_id, _number(value), "", "", *about, "1", "1" if weight is None else f"{weight:g}")
+        yield (*who, clip_id, _number(value), "", "", *about, "1", "1" if weight is None else f"{weight:g}", row.better)
 
 
 def _number(value: float) -> str:

@@ -40,6 +40,7 @@ class MetricRow:
         clip_ids: the clips behind it.
         per_clip: (clips,) f64, one value a clip.
         weights: (clips,) f64, what each counts in `value`: frames, characters; None where all count the same.
+        better: `less` or `more`; empty where neither is, or a file of an earlier version does not say.
     """
 
     name: str
@@ -53,6 +54,7 @@ class MetricRow:
     clip_ids: tuple[str, ...]
     per_clip: np.ndarray
     weights: np.ndarray | None = None
+    better: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def _write_rows(parent: h5py.Group, name: str, rows: Sequence[MetricRow]) -> Non
         if row.weights is not None:
             write_array(group, "weight", np.asarray(row.weights, "f8"), "clip")
         group = summary.create_group(row.name)
-        for attribute in ("value", "unit", "formula", "region", "region_hash", "low", "high"):
+        for attribute in ("value", "unit", "formula", "region", "region_hash", "low", "high", "better"):
             group.attrs[attribute] = getattr(row, attribute)
         group.attrs["num_clips"] = len(row.clip_ids)
 
@@ -204,4 +206,5 @@ def _read_row(attrs: h5py.AttributeManager, clips: h5py.Group, name: str) -> Met
         clip_ids=read_names(clips, "clip"),
         per_clip=read_array(clips, "value", ndim=1, finite=False),
         weights=read_array(clips, "weight", ndim=1) if "weight" in clips else None,
+        better=str(attrs.get("better", "")),
     )

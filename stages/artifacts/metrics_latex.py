@@ -12,6 +12,8 @@ _SIGNS = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "²": r"$^2$", "³": r"$^3$", "−": r"$-$",
 }  # fmt: skip
 
+_ARROWS = {"less": r" $\downarrow$", "more": r" $\uparrow$"}
+
 
 def write_metrics_latex(path: Path, evaluation: Evaluation) -> None:
     r"""Writes a `tabular` for the package booktabs, to be taken in with `\input`.
@@ -28,7 +30,7 @@ def write_metrics_latex(path: Path, evaluation: Evaluation) -> None:
 def _comments(evaluation: Evaluation) -> list[str]:
     lines = [
         "% Needs \\usepackage{booktabs}.",
-        "% Means over takes, then over clips; in brackets 95 % bootstrap intervals over clips.",
+        "% Means over takes, then over clips; in brackets 95 % bootstrap intervals over clips. Arrows: which way is better.",
         f"% Convention: {evaluation.convention}; head {_one_line(evaluation.head)} ({evaluation.fingerprint}).",
         *(f"% {name}: SHA-256 {digest}" for name, digest in evaluation.inputs.items()),
         *(f"% {row.name}: {row.formula}" + _of_region(row) for row in _metrics(evaluation).values()),
@@ -51,7 +53,7 @@ def _tabular(evaluation: Evaluation) -> list[str]:
         cells = [_cell(_row_of(file, name)) for file in files]
         cells += [_cell(_row_of(file, name, difference=True), difference=True) for file in files[1:]]
         about = [
-            escape(name),
+            escape(name) + _ARROWS.get(row.better, ""),
             "" if row.unit == "1" else escape(row.unit),
             escape(row.region),
             _counts(evaluation, name),

@@ -19,6 +19,7 @@ from stages.metrics.faces import ALL_VERTICES, ClipFaces, Face, Region
 from stages.runtime.errors import ThunderError, did_you_mean
 
 Need = Literal["reference", "takes", "closures", "m2s", "recogniser", "lipreader"]
+Better = Literal["less", "more", ""]
 Weight = Literal["clip", "frame", "character", "closure", "viseme"]
 
 # Dimension -> unit and factor for a head in metres, and unit for a head without a unit.
@@ -30,6 +31,8 @@ _UNITS = {
     "ratio": ("1", 1.0, "1"),
     "mel": ("sd", 1.0, "sd"),
 }
+# Metrics that end so are of the truth, whatever was sampled.
+OF_TRUTH = {"-truth": "true motion", "-speech": "true speech"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Metric:
         needs: without these the metric cannot be computed.
         weight: what counts the same in the mean over clips: every clip, every frame, every character or viseme of the
             transcript, or every phone that closes the lips.
+        better: `less` or `more`; empty where neither is: of the truth, of what is best near a value that the truth has, such as
+            jitter, and of diversity, of which there may be too much.
     """
 
     name: str
@@ -55,11 +60,12 @@ class Metric:
     per_take: Callable[[ClipFaces], Tensor]
     needs: frozenset[Need] = frozenset({"reference"})
     weight: Weight = "clip"
+    better: Better = ""
 
     @property
     def of_truth(self) -> bool:
         """Whether it looks at true motion or speech alone, and so says the same of all samples of the same clips."""
-        return self.name.endswith(("-truth", "-speech"))
+        return self.name.endswith(tuple(OF_TRUTH))
 
     @property
     def definition(self) -> str:
@@ -211,16 +217,23 @@ _NEEDS_LIPS: frozenset[Need] = frozenset({"lipreader"})
 _NEEDS_LIPS_AND_TRUTH: frozenset[Need] = frozenset({"lipreader", "reference"})
 
 CATALOGUE: tuple[Metric, ...] = (
-    Metric("lve", geometry.lip_vertex_error, "lips", "area", _lve, weight="frame"),
-    Metric("lve-l2", geometry.lip_vertex_distance, "lips", "length", _lve_l2, weight="frame"),
-    Metric("mve", geometry.mean_vertex_error, ALL_VERTICES, "length", _mve, weight="frame"),
+    Metric("lve", geometry.lip_vertex_error, "lips", "area", _lve, weight="frame", better="less"),
+    Metric("lve-l2", geometry.lip_vertex_distance, "lips", "length", _lve_l2, weight="frame", better="less"),
+    Metric("mve", geometry.mean_vertex_error, ALL_VERTICES, "length", _mve, weight="frame", better="less"),
     Metric("fdd", geometry.face_dynamics_deviation, "upper_face", "area", _fdd),
-    Metric("fdd-abs", geometry.absolute_face_dynamics_deviation, "upper_face", "area", _fdd_abs),
-    Metric("l-pcc", lip_sync.lip_correlation, "lips", "ratio", _l_pcc),
-    Metric("l-ccc", lip_sync.lip_concordance, "lips", "ratio", _l_ccc),
-    Metric("dtw", lip_sync.lip_warping_distance, "lips", "length", _dtw, weight="frame"),
+    Metric("fdd-abs", geometry.absolute_face_dynamics_deviation, "upper_face", "area", _fdd_abs, better="less"),
+    Metric("l-pcc", lip_sync.lip_correlation, "lips", "ratio", _l_pcc, better="more"),
+    Metric("l-ccc", lip_sync.lip_concordance, "lips", "ratio", _l_ccc, better="more"),
+    Metric("dtw", lip_sync.lip_warping_distance, "lips", "length", _dtw, weight="frame", better="less"),
     Metric(
-        "closure-rate", lip_sync.closure_rate, "", "ratio", _closure_rate, frozenset({"closures"}), weight="closure"
+        "closure-rate",
+        lip_sync.closure_rate,
+        "",
+        "ratio",
+        _closure_rate,
+        frozenset({"closures"}),
+        weight="closure",
+        better="more",
     ),
     Metric(
         "closure-rate-truth",
@@ -237,7 +250,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("jitter", geometry.jitter, ALL_VERTICES, "jerk", _jitter, frozenset()),
     Metric("jitter-truth", geometry.jitter, ALL_VERTICES, "jerk", _jitter_truth),
     # What is read in true lips is the least that sampled ones can hope for.
-    Metric("cer", lip_readability.lip_character_error_rate, "", "ratio", _cer, _NEEDS_LIPS, "character"),
+    Metric("cer", lip_readability.lip_character_error_rate, "", "ratio", _cer, _NEEDS_LIPS, "character", better="less"),
     Metric(
         "cer-truth",
         lip_readability.lip_character_error_rate,
@@ -247,15 +260,17 @@ CATALOGUE: tuple[Metric, ...] = (
         _NEEDS_LIPS_AND_TRUTH,
         "character",
     ),
-    Metric("ver", lip_readability.viseme_error_rate, "", "ratio", _ver, _NEEDS_LIPS, "viseme"),
+    Metric("ver", lip_readability.viseme_error_rate, "", "ratio", _ver, _NEEDS_LIPS, "viseme", better="less"),
     Metric("ver-truth", lip_readability.viseme_error_rate, "", "ratio", _ver_truth, _NEEDS_LIPS_AND_TRUTH, "viseme"),
-    Metric("m2s-mel", speech_recovery.mel_recovery_error, "", "mel", _m2s_mel, _NEEDS_M2S),
-    Metric("m2s-units", speech_recovery.unit_recovery_accuracy, "", "ratio", _m2s_units, _NEEDS_M2S),
+    Metric("m2s-mel", speech_recovery.mel_recovery_error, "", "mel", _m2s_mel, _NEEDS_M2S, better="less"),
+    Metric("m2s-units", speech_recovery.unit_recovery_accuracy, "", "ratio", _m2s_units, _NEEDS_M2S, better="more"),
     Metric("m2s-mel-truth", speech_recovery.mel_recovery_error, "", "mel", _m2s_mel_truth, _NEEDS_M2S_AND_TRUTH),
     Metric(
         "m2s-units-truth", speech_recovery.unit_recovery_accuracy, "", "ratio", _m2s_units_truth, _NEEDS_M2S_AND_TRUTH
     ),
-    Metric("m2s-cer", readability.character_error_rate, "", "ratio", _m2s_cer, _NEEDS_READER, "character"),
+    Metric(
+        "m2s-cer", readability.character_error_rate, "", "ratio", _m2s_cer, _NEEDS_READER, "character", better="less"
+    ),
     # What the judge makes of true motion, the least that a sampled one can hope for; and what the recogniser gets wrong
     # of true speech, the least that a face can.
     Metric(

@@ -92,6 +92,7 @@ def summarise(metric: Metric, table: ClipTable, record: HeadRecord, seed: int) -
         clip_ids=tuple(good),
         per_clip=values,
         weights=weights,
+        better=metric.better,
     ), bad
 
 

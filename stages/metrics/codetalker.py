@@ -53,6 +53,6 @@ def _fdd(clip: ClipFaces) -> Tensor:
 
 
 CODETALKER: tuple[Metric, ...] = (
-    Metric("lve", lip_vertex_error, "lips", "square", _lve, weight="frame"),
+    Metric("lve", lip_vertex_error, "lips", "square", _lve, weight="frame", better="less"),
     Metric("fdd", face_dynamics_deviation, "upper_face", "square", _fdd),
 )

@@ -23,8 +23,7 @@ from stages.runtime.progress import Advance, Progress, silent
 from stages.runtime.provenance import Provenance
 
 # By the first of these that was measured, clips are best or worst.
-_RANKED_BY = ("lve", "l-ccc", "closure-rate", "m2s-mel", "jitter")
-_MORE_IS_BETTER = frozenset({"l-pcc", "l-ccc", "closure-rate", "m2s-units"})
+_RANKED_BY = ("lve", "l-ccc", "closure-rate", "m2s-mel", "cer")
 # Maps of the surface are means over so many frames a clip, evenly spaced: neighbouring ones say the same.
 _FRAMES_A_CLIP = 16
 _PANEL_HEIGHT = 200
@@ -118,12 +117,11 @@ def _clips(bench: _Bench, measured: Measured, advance: Advance) -> list[Block]:
         chosen = [(f"clip {clip_id}", clip_id) for clip_id in bench.ids[:1]]
     else:
         values = dict(zip(row.clip_ids, row.per_clip, strict=True))
-        ranked = sorted(
-            (i for i in values if i in bench.ids), key=values.__getitem__, reverse=row.name in _MORE_IS_BETTER
-        )
-        places = {"best": 0, "median": (len(ranked) - 1) // 2, "worst": len(ranked) - 1}
+        ranked = sorted((i for i in values if i in bench.ids), key=values.__getitem__, reverse=row.better == "more")
         # Of one clip or two, the last of its names that is true of it.
-        wanted = {ranked[place]: what for what, place in places.items()} if ranked else {}
+        places = {"median": (len(ranked) - 1) // 2, "worst": len(ranked) - 1, "best": 0}
+        named = {place: what for what, place in places.items()} if ranked else {}
+        wanted = {ranked[place]: named[place] for place in sorted(named)}
         unit = "" if row.unit == "1" else f" {row.unit}"
         of = f" of {measured.label}" if len(bench.files) > 1 else ""
         chosen = [(f"{what}{of} by {row.name}: {i}, {values[i]:.4g}{unit}", i) for i, what in wanted.items()]

@@ -9,14 +9,12 @@ from typing import Protocol
 import numpy as np
 
 from stages.artifacts.metrics_file import MetricRow
-from stages.metrics.catalogue import CATALOGUE
+from stages.metrics.catalogue import CATALOGUE, OF_TRUTH
 from stages.metrics.codetalker import CODETALKER
 from stages.pages import charts
 from stages.pages.page import Block, Details, Figure, Prose, Table, interval, number
 
 _METRICS = (*CATALOGUE, *CODETALKER)
-# Metrics that end so are of the truth, whatever was sampled, and stand in the first of several files alone.
-_OF_TRUTH = {"-truth": "true motion", "-speech": "true speech"}
 
 
 class Labelled(Protocol):
@@ -59,7 +57,7 @@ def in_order(measured: Sequence[Labelled]) -> list[str]:
 def metric_table(measured: Sequence[Labelled]) -> Table:
     """All figures, those of one metric below each other."""
     several = len(measured) > 1
-    columns = ("metric", "value", "95 % interval", "unit", "region", "clips", "formula")
+    columns = ("metric", "value", "95 % interval", "unit", "better", "region", "clips", "formula")
     rows = [
         (
             row.name,
@@ -67,6 +65,7 @@ def metric_table(measured: Sequence[Labelled]) -> Table:
             number(row.value),
             interval(row.low, row.high),
             row.unit,
+            row.better,
             row.region,
             number(len(row.clip_ids), 9),
             row.formula,
@@ -98,7 +97,7 @@ def strips(measured: Sequence[Labelled]) -> list[Block]:
 
 def difference_blocks(first: str, others: Sequence[Labelled]) -> list[Block]:
     """A table and charts of how files differ from the first, paired clip by clip."""
-    columns = ("difference", "metric", "value", "95 % interval", "unit", "region", "clips", "0 within")
+    columns = ("difference", "metric", "value", "95 % interval", "unit", "better", "region", "clips", "0 within")
     of_metric = {
         name: [(f"{one.label} − {first}", row) for one in others for row in one.differences if row.name == name]
         for name in in_order(others)
@@ -110,6 +109,7 @@ def difference_blocks(first: str, others: Sequence[Labelled]) -> list[Block]:
             number(row.value),
             interval(row.low, row.high),
             row.unit,
+            row.better,
             row.region,
             number(len(row.clip_ids), 9),
             "yes" if row.low <= 0 <= row.high else "no" if math.isfinite(row.low) else "–",
@@ -147,8 +147,8 @@ def formulas(measured: Sequence[Labelled]) -> list[Block]:
 
 
 def _whose(label: str, metric: str) -> str:
-    """Of which a figure is: a file of samples, or the truth."""
-    return next((truth for suffix, truth in _OF_TRUTH.items() if metric.endswith(suffix)), label)
+    """Of which a figure is: a file of samples, or the truth, which stands in the first of several files alone."""
+    return next((truth for suffix, truth in OF_TRUTH.items() if metric.endswith(suffix)), label)
 
 
 def _strip(title: str, found: Sequence[tuple[str, MetricRow]]) -> Figure:

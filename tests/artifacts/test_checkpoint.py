@@ -80,7 +80,9 @@ def test_a_training_state_comes_back_and_replaces_the_last(tmp_path: Path) -> No
 
 ROWS = [
     MetricRow("jitter", "m/s³", "jitter-1", "", "", 2.0, float("nan"), float("nan"), ("a",), np.array([2.0])),
-    MetricRow("lve", "mm", "lve-max", "lips", "0123456789ab", 1.5, 1.0, 2.0, ("a", "b"), np.array([1.0, 2.0])),
+    MetricRow(
+        "lve", "mm", "lve-max", "lips", "0123456789ab", 1.5, 1.0, 2.0, ("a", "b"), np.array([1.0, 2.0]), better="less"
+    ),
 ]
 
 

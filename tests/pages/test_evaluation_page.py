@@ -121,6 +121,12 @@ def test_clips_are_ranked_and_curves_are_the_lip_opening(folder: Path) -> None:
     shown = [e.text for e in page.all("h3") if "by lve" in e.text]
     assert [title.split(": ")[1].split(",")[0] for title in shown] == [ranked[0], ranked[1], ranked[3]]
     assert [title.split()[0] for title in shown] == ["best", "median", "worst"]
+    # Where more is better, the greatest comes first.
+    page = evaluate("--metrics", "l-ccc", "--force")
+    row = next(row for row in read_metrics(Path("metrics.h5")) if row.name == "l-ccc")
+    best = next(e.text for e in page.all("h3") if e.text.startswith("best by l-ccc"))
+    assert f": {row.clip_ids[np.argmax(row.per_clip)]}," in best
+    page = evaluate("--metrics", "lve,s-div", "--force")
     # The curve of the recorded lips against the distance of the two landmarks, by whole-array numpy.
     text = Path("report.html").read_text()
     steps = re.findall(r'<path d="([^"]*)" class="line truth"', text)[0]

@@ -19,7 +19,7 @@ _DEFAULT_REFERENCE = Path("dataset.h5")
 # In order of preference; after those in the current folder come the embedded ones.
 _JUDGES, _RECOGNISERS, _LIP_READERS = ("judge.h5", "m2s.h5"), ("recogniser.h5",), ("lipreader.h5",)
 
-_COLUMNS: tuple[str, ...] = ("metric", "value", "95 % interval", "unit", "region", "clips")
+_COLUMNS: tuple[str, ...] = ("metric", "value", "95 % interval", "unit", "better", "region", "clips")
 
 
 def evaluate(
@@ -157,7 +157,7 @@ def _at_hand(names: Sequence[str]) -> list[Path]:
 
 
 def _cells(row: "MetricRow") -> tuple[str, ...]:
-    return row.name, f"{row.value:.4g}", _interval(row), row.unit, row.region, str(len(row.clip_ids))
+    return row.name, f"{row.value:.4g}", _interval(row), row.unit, row.better, row.region, str(len(row.clip_ids))
 
 
 def _interval(row: "MetricRow") -> str:
@@ -255,6 +255,7 @@ def _figures(rows: Sequence["MetricRow"]) -> dict[str, Any]:
             "low": None if math.isnan(row.low) else row.low,
             "high": None if math.isnan(row.high) else row.high,
             "unit": row.unit,
+            "better": row.better,
             "formula": row.formula,
             "region": row.region,
             "region_hash": row.region_hash,
