@@ -110,8 +110,12 @@ $(C)/metrics.h5: $(C)/test_samples.h5 $(C)/dataset.h5 $(C)/judge.h5
 # --- development ------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: $(INSTALLED) ## run the tests
-	$(VENV)/bin/python -m pytest
+test: $(INSTALLED) ## run the tests but the slow ones
+	$(VENV)/bin/python -m pytest -m "not slow"
+
+.PHONY: test-slow
+test-slow: $(INSTALLED) ## run the slow ones: a page in a browser, where a Chromium is installed; interrupted runs
+	$(VENV)/bin/python -m pytest -m slow
 
 .PHONY: lint
 lint: $(INSTALLED) ## lint, format and type checks
