@@ -258,7 +258,7 @@ def _write_vertices(
 
 def _check_phones(clips: ClipFile, clip_ids: Iterable[str]) -> None:
     for clip_id in clip_ids:
-        if not clips.read(clip_id).phones:
+        if not clips.summary(clip_id).num_phones:
             raise ThunderError(
                 f"{clips.path}: clip {clip_id}: its phones are not known, and visemes are made of them; export clips of a "
                 f"dataset with phones (`<clip>.phones.json` beside a recording), or samples of it (thunder sample --split)"
@@ -297,7 +297,7 @@ def _plan(clips: ClipFile, clip_ids: Sequence[str], takes: Sequence[int]) -> dic
     """Clip id -> the takes of it to export, all checked to exist."""
     plan = {}
     for clip_id in clip_ids or clips:
-        num_takes = len(clips.read(clip_id).takes)
+        num_takes = clips.summary(clip_id).num_takes
         missing = [k for k in takes if not 0 <= k < num_takes]
         if missing:
             raise ThunderError(
