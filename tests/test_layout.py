@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,13 +54,22 @@ def module_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+@cache
+def parsed(source: str) -> tuple[list[ast.Import | ast.ImportFrom], list[int]]:
+    """What a file imports, and the lines on which it prints; read once for all who ask."""
+    nodes = list(ast.walk(ast.parse(source)))
+    names = ((n.func, n.lineno) for n in nodes if isinstance(n, ast.Call))
+    printed = [line for func, line in names if isinstance(func, ast.Name) and func.id == "print"]
+    return [n for n in nodes if isinstance(n, ast.Import | ast.ImportFrom)], printed
+
+
 def imports(path: Path) -> set[str]:
     """Every module that a file imports, anywhere in it; `from stages import evaluate` names stages.evaluate."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in parsed(path.read_text(encoding="utf-8"))[0]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"{path}: relative import"
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= names if node.module in ("stages", "thunder_cli") else {str(node.module)}
@@ -109,9 +119,9 @@ def test_each_library_lives_in_its_room(libraries: set[str], home: str) -> None:
 def test_stages_never_print() -> None:
     for path in SOURCES:
         if path.is_relative_to(ROOT / "stages") and path.name != "__main__.py":
-            calls = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.Call)]
-            assert not [c.lineno for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"], path
-            assert not re.search(r"\bsys\.(stdout|stderr|exit)\b", path.read_text(encoding="utf-8")), path
+            text = path.read_text(encoding="utf-8")
+            assert parsed(text)[1] == [], path
+            assert not re.search(r"\bsys\.(stdout|stderr|exit)\b", text), path
 
 
 def test_no_room_is_called_utils() -> None:
