@@ -201,7 +201,7 @@ def _panels(
             if clip.seed is not None:
                 label += f" · seed {clip.seed[take]}"
             if clip.audio_consistency is not None:
-                label += f" · M2S loss {clip.audio_consistency[take]:.3f}"
+                label += f" · M2S {clip.audio_consistency[take]:.3f}"
             motion = torch.from_numpy(clip.motion[take]).to(device)
             panels.append(Panel(f"take {take}", label, motion, template))
     if clip.num_frames == 0:

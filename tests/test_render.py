@@ -160,7 +160,7 @@ def test_captions_say_how_badly_a_take_speaks_where_that_is_known(tmp_path):
         w.add(scored)
     for path, seen in ((samples, False), (tmp_path / "m.h5", True)):
         render(path, tmp_path / "takes.html", output_format="html", force=True)
-        assert ("take 1 · seed 11 · M2S loss 0.712" in (tmp_path / "takes.html").read_text("utf-8")) == seen
+        assert ("take 1 · seed 11 · M2S 0.712" in (tmp_path / "takes.html").read_text("utf-8")) == seen
 
 
 def calm_dataset(path, num_frames=30, fps=25.0, vertices=False):

@@ -13,6 +13,8 @@ from stages.runtime.atomic_file import whole_or_none
 
 PAPER = (24, 26, 30)
 INK = (214, 217, 222)
+# Pixels; smaller ones cannot be read.
+_LEAST_LETTERS = 8
 # Will never be a character.
 _NO_LETTER = "\uffff"
 
@@ -25,15 +27,19 @@ def write_png(path: Path, picture: np.ndarray) -> None:
 
 
 def caption(text: str, height: int, width: int) -> np.ndarray:
-    """A strip (height, width, 3) with one centred line of small text, cut short where it does not fit.
+    """A strip (height, width, 3) with one centred line of small text, smaller or cut short where it does not fit.
 
     Words in letters that the font does not have, such as Chinese ones, are left out.
     """
     strip = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(strip)
-    font = ImageFont.load_default(size=max(8, round(height * 0.55)))
+    size = max(_LEAST_LETTERS, round(height * 0.55))
+    font = ImageFont.load_default(size=size)
     text = _drawable(text, font)
     room = width - height // 2
+    while draw.textlength(text, font=font) > room and size > max(_LEAST_LETTERS, round(height * 0.42)):
+        size -= 1
+        font = ImageFont.load_default(size=size)
     if draw.textlength(text, font=font) > room:
         while text and draw.textlength(text + "…", font=font) > room:
             text = text[:-1]

@@ -35,6 +35,13 @@ def test_captions_have_ink_and_are_cut_where_they_do_not_fit():
     assert (long[:, -4:] == PAPER).all()
 
 
+def test_all_that_is_said_of_a_take_has_room_below_it():
+    """The last figure of the longest label is on a panel of the usual size, and of that of a talk."""
+    label = "s055_0004 · take 0 · seed 12 · M2S 0.712 · lips off by 4.3"
+    for height, width in ((24, 384), (36, 576)):
+        assert not np.array_equal(caption(f"{label}1 mm", height, width), caption(f"{label}8 mm", height, width))
+
+
 def test_captions_leave_out_words_that_the_font_cannot_write():
     assert np.array_equal(caption("s1 · 今天天气 is 1.40 s", 24, 300), caption("s1 · is 1.40 s", 24, 300))
     assert np.array_equal(caption("नमस्ते", 24, 300), caption("", 24, 300))
