@@ -1,6 +1,7 @@
 """`thunder import faceformer`: published weights animate as the released code does, and what does not fit is named."""
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,8 +121,9 @@ def test_what_does_not_fit_is_named() -> None:
     refused(*IMPORT, says="animates 5023 vertices, head small test head has 64")
     torch.save({"model": "not a tensor"}, "published.pth")
     refused(*IMPORT, says="wanted named tensors and nothing else")
-    Path("published.pth").write_bytes(b"PK but no more")
-    refused(*IMPORT, says="truncated, or holds more than tensors")
+    whole = Path("published.pth").read_bytes()
+    Path("published.pth").write_bytes(whole[: len(whole) // 2])
+    refused(*IMPORT, says=f"published.pth: truncated ({len(whole) // 2} bytes); download it again")
     published()
     write_pretrained_folder(Path("deeper"), "wav2vec2")
     refused(*IMPORT[:3], "--speech-encoder", "deeper", says="lacks audio_encoder.encoder.layers.2.")
@@ -135,9 +137,23 @@ def test_code_in_a_file_is_not_run() -> None:
         def __reduce__(self) -> tuple:
             return Path.touch, (Path("harmed"),)
 
-    torch.save({"obj_vector.weight": Harm()}, "published.pth")
-    refused(*IMPORT, says="truncated, or holds more than tensors")
-    assert not Path("harmed").exists()
+    for zipped in (True, False):
+        torch.save({"obj_vector.weight": Harm()}, "published.pth", _use_new_zipfile_serialization=zipped)
+        refused(*IMPORT, says="or holds more than tensors, which is not loaded")
+        assert not Path("harmed").exists()
+
+
+def test_what_is_no_checkpoint_is_said_to_be_none() -> None:
+    write_wav(Path("speech.wav"), small_waveform(1600))
+    Path("notes.pth").write_text("version https://git-lfs.github.com/spec/v1\n")
+    Path("empty.pth").touch()
+    for name in ("speech.wav", "notes.pth", "empty.pth"):
+        size = Path(name).stat().st_size
+        says = f"{name}: is no PyTorch checkpoint ({size} bytes); wanted published weights (.pth)"
+        refused("import", "faceformer", name, *IMPORT[3:], says=says)
+    with zipfile.ZipFile("weights.zip", "w") as archive:
+        archive.write("notes.pth")
+    refused("import", "faceformer", "weights.zip", *IMPORT[3:], says="weights.zip: is a zip archive, but no PyTorch")
 
 
 def test_names_of_older_files_are_understood() -> None:

@@ -69,5 +69,6 @@ def test_what_it_refuses() -> None:
     assert not Path("lipreader.h5").exists()
     assert run("auto-avsr", "avsr.pth")[0] == 2
     assert run("auto-avsr", "avsr.pth", "--vocabulary", "v.model", "--speech-encoder", "w")[0] == 2
+    assert run("auto-avsr", "avsr.pth", "--vocabulary", "v.model", "--autoencoder", "a.pth")[0] == 2
     assert run("faceformer", "avsr.pth")[0] == 2
     assert run("faceformer", "avsr.pth", "--speech-encoder", "w", "--vocabulary", "v.model")[0] == 2

@@ -108,7 +108,7 @@ def test_what_does_not_fit_is_named() -> None:
     refused(*IMPORT, says="wanted named tensors and nothing else")
     published()
     Path("stage1.pth.tar").write_bytes(b"PK but no more")
-    refused(*BOTH, says="stage1.pth.tar: truncated, or holds more than tensors")
+    refused(*BOTH, says="stage1.pth.tar: is no PyTorch checkpoint (14 bytes)")
     assert not Path("animator.h5").exists()
     assert (
         run("import", "faceformer", "stage2.pth.tar", "--speech-encoder", "wav2vec2", "--autoencoder", "x.pth")[0] == 2

@@ -1,6 +1,7 @@
 """Published checkpoints of FaceFormer and CodeTalker: read without running code, checked name by name, and the decoder and the
 output layer that both have, as this toolkit's."""
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -46,14 +47,31 @@ def read_published_weights(path: Path) -> dict[str, Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever it stumbles over, the cause is what is in the user's file
-        raise ThunderError(
-            f"{path}: truncated, or holds more than tensors ({path.stat().st_size} bytes); download it again"
-        ) from error
+        raise ThunderError(f"{path}: {_why_unreadable(path)}") from error
     if isinstance(found, dict) and list(found) == ["state_dict"]:
         found = found["state_dict"]
     if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):
         raise ThunderError(f"{path}: wanted named tensors and nothing else; download or copy it again")
     return {_modern(name): value.float() for name, value in found.items() if name not in _UNUSED}
+
+
+def _why_unreadable(path: Path) -> str:
+    """What is wrong with a file that does not load, and what to do."""
+    size = f"{path.stat().st_size} bytes"
+    with path.open("rb") as file:
+        beginning = file.read(4)
+    if beginning == b"PK\x03\x04":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        except zipfile.BadZipFile:
+            return f"truncated ({size}); download it again"
+        if not any(name.endswith("/data.pkl") for name in names):
+            return "is a zip archive, but no PyTorch checkpoint; unpack it, and give the weights (.pth) that are in it"
+        return f"damaged ({size}), or holds more than tensors, which is not loaded; give published weights (.pth)"
+    if beginning[:1] == b"\x80":  # older checkpoints are pickles
+        return f"truncated ({size}), or holds more than tensors, which is not loaded; give published weights (.pth)"
+    return f"is no PyTorch checkpoint ({size}); wanted published weights (.pth)"
 
 
 def _modern(name: str) -> str:

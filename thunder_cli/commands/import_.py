@@ -48,6 +48,8 @@ def import_(
 
     Example: `thunder import faceformer vocaset.pth --speech-encoder wav2vec2-base-960h --dataset dataset.h5`
     """
+    if autoencoder is not None and model is not Published.CODETALKER:
+        raise typer.BadParameter("only codetalker has an autoencoder", param_hint="--autoencoder")
     if model is Published.AUTO_AVSR:
         if vocabulary is None:
             raise typer.BadParameter("auto-avsr writes word pieces: needs their model", param_hint="--vocabulary")
@@ -62,8 +64,6 @@ def import_(
     if speech_encoder is None:
         raise typer.BadParameter("needs the wav2vec 2.0 that it was trained with", param_hint="--speech-encoder")
     output = output or Path("animator.h5")
-    if autoencoder is not None and model is not Published.CODETALKER:
-        raise typer.BadParameter("only codetalker has an autoencoder", param_hint="--autoencoder")
 
     from stages.import_ import import_codetalker, import_faceformer
 
