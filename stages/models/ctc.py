@@ -48,8 +48,8 @@ def expected_frames(log_probs: Tensor, labels: Sequence[int]) -> Tensor:
     # The scale of a frame is the same for all paths.
     scores = log_probs.detach()[:, columns].double().requires_grad_()  # (n, 1 + U)
     places = torch.arange(1, len(columns), device=log_probs.device)
-    lengths = [torch.tensor(size, device=log_probs.device) for size in (len(scores), len(places))]
-    loss = F.ctc_loss(scores.log_softmax(-1), places, *lengths, blank=BLANK, reduction="sum")
+    num_frames, num_places = (torch.tensor(len(x), device=log_probs.device) for x in (scores, places))
+    loss = F.ctc_loss(scores.log_softmax(-1), places, num_frames, num_places, blank=BLANK, reduction="sum")
     (gradient,) = torch.autograd.grad(loss, scores)
     spelled = (scores.detach().softmax(-1) - gradient)[:, 1:].clamp_min(0)  # (n, U)
     frames = torch.arange(len(scores), dtype=spelled.dtype, device=spelled.device)
