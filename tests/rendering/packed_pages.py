@@ -38,11 +38,13 @@ def unpack_shapes(packed: dict[str, Any]) -> np.ndarray:
     return values * np.array(packed["step"]).reshape(-1, 1, 1)
 
 
-def vertices(page: dict[str, Any], clip: int, head: int, *, still: bool = False) -> np.ndarray:
-    """(T, V, 3) that a page draws, from its own words alone."""
+def vertices(
+    page: dict[str, Any], clip: int, head: int, *, still: bool = False, frames: slice = slice(None)
+) -> np.ndarray:
+    """(T, V, 3) that a page draws at some frames, from its own words alone."""
     shared, shown = page["head"], page[f"clip-{clip}"]
     moving = shown["heads"][head]
-    rows = unpack_rows(moving["rows"])
+    rows = unpack_rows(moving["rows"])[:, frames]
     parts, start = {}, 0
     for name, number in moving["counts"].items():
         parts[name], start = rows[start : start + number], start + number
