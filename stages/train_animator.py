@@ -1,6 +1,6 @@
 """Trains a deterministic animator, FaceFormer or CodeTalker, on a dataset, with or without those who hear and read it."""
 
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -12,17 +12,19 @@ from torch import Tensor
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import open_clips
 from stages.audio.pretrained import PretrainedSpeech, load_pretrained, num_layers_of
-from stages.heads.head import Head, build_head, region_indices
+from stages.heads.head import build_head, region_indices
 from stages.models.animator import Animator, AnimatorConfig
 from stages.models.animators import build_animator, checkpoint_of, resolve_animator
 from stages.models.codetalker import CodeTalker, CodeTalkerConfig
+from stages.models.folder_of_model import values_of_folder
 from stages.models.speech_encoder import FolderEncoder, SpeechEncoder
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
-from stages.training.animator_objective import AnimatorObjective
-from stages.training.clips_in_memory import TrainingClip, load_training_clips, motion_statistics, read_sounds
+from stages.training.animator_objective import AnimatorObjective, spread_of
+from stages.training.blame import worst_window
+from stages.training.clips_in_memory import TrainingClip, load_training_clips, normalise_by, read_sounds
 from stages.training.guidance import (
     GuidanceConfig,
     check_outputs,
@@ -31,20 +33,13 @@ from stages.training.guidance import (
     unread,
     write_tuned_reader,
 )
-from stages.training.loop import TrainingSummary, check_state, mean_terms, summarise, train
+from stages.training.interruption import check_state
+from stages.training.loop import TrainingSummary, mean_terms, summarise, train
 from stages.training.motion_codebook import AutoencoderObjective, CodebookPaths, draw_codebook, learn_codebook
 from stages.training.spoken_words import extracts_of
-from stages.training.windows import WindowShape, draw_windows, window_at
+from stages.training.windows import END_SHARE, WindowShape, draw_windows, windows_at_starts
 
 _MAX_VALIDATION_CLIPS = 32
-# Share of windows that may reach beyond their clip: sentences that are hardly longer than one window would otherwise be
-# learned at their beginning alone.
-_END_SHARE = 0.25
-# A feature is scaled by its own deviation but never magnified beyond this one.
-_SMALLEST_SCALE = 0.01
-_CLIPS_FOR_STATISTICS = 50
-# The same for the bands' statistics.
-_CLIPS_FOR_BANDS = 200
 
 
 class TrainAnimatorConfig(GuidanceConfig):
@@ -177,6 +172,7 @@ def train_animator(
         guidance = load_guidance(config, record, chosen_device, m2s=m2s, hubert=hubert, lipreader=lipreader)
         clips, fps = load_training_clips(file, "train", progress)
         val_clips = load_training_clips(file, "val", progress)[0] if file.ids("val") else []
+        del val_clips[_MAX_VALIDATION_CLIPS:]
         script, val_script = prepare_clips(guidance, file, clips, val_clips, fps, config, seed, progress)
         torch.manual_seed(seed)
         network = _build_network(config, clips, fps, folder)
@@ -189,7 +185,7 @@ def train_animator(
         network,
         head,
         vertices=vertices,
-        scale=_spread(head, clips, vertices),
+        scale=spread_of(head, clips, vertices),
         weight_features=config.weight_features,
         teacher_forcing=config.teacher_forcing,
         drop_subject=config.drop_subject,
@@ -201,17 +197,23 @@ def train_animator(
     shape = WindowShape(
         config.window, fps, mel_margin=network.speech_margin, sound_hz=encoder.rate_hz, silence=encoder.silence
     )
+    hashes = hash_inputs(dataset=dataset, m2s=m2s, lipreader=lipreader)
+    if folder is not None:
+        hashes["speech_encoder"] = folder.identity
     first_curves: dict[str, np.ndarray] = {}
     if isinstance(network, CodeTalker):
+        if not resume:
+            # Interrupted in the first stage, it would go on in the second where another was.
+            state_path.unlink(missing_ok=True)
         first_curves = _learn_codes(
-            network, objective, config, clips, val_clips, shape, codebook, chosen_device, seed, resume, progress
+            network, objective, config, clips, val_clips, shape, codebook, hashes, chosen_device, seed, resume, progress
         )
     numbers = {name: index for index, name in enumerate(network.config.subjects, start=1)}
     subject = torch.tensor([numbers[clip.subject] for clip in clips])
     val_subject = torch.tensor([numbers.get(clip.subject, 0) for clip in val_clips])
 
     def draw(generator: torch.Generator) -> tuple[Any, ...]:
-        batch = draw_windows(clips, shape, config.batch_size, generator, end_share=_END_SHARE)
+        batch = draw_windows(clips, shape, config.batch_size, generator, end_share=END_SHARE)
         read = extracts_of(script, batch, generator, chosen_device)
         # The step has dice of its own: the next batch is drawn beside it.
         dice = torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
@@ -220,25 +222,23 @@ def train_animator(
     def train_step(model: torch.nn.Module, drawn: tuple[Any, ...]) -> dict[str, Tensor]:
         return model(*drawn)
 
-    @torch.no_grad()
+    val_windows = windows_at_starts(val_clips, shape)
+
     def validate(model: torch.nn.Module) -> dict[str, float]:
         dice = torch.Generator().manual_seed(0)
         rows = []
-        for k, clip in enumerate(val_clips[:_MAX_VALIDATION_CLIPS]):
-            window = replace(window_at(clip, 0, shape), clip=torch.tensor([k]))
-            read = extracts_of(val_script, window, dice, chosen_device)
-            rows.append(model(window.to(chosen_device), val_subject[k : k + 1].to(chosen_device), dice, read))
-        return mean_terms(rows)
+        for batch in val_windows:
+            read = extracts_of(val_script, batch, dice, chosen_device)
+            rows.append(model(batch.to(chosen_device), val_subject[batch.clip].to(chosen_device), dice, read))
+        return mean_terms(rows, [len(batch.clip) for batch in val_windows])
 
-    hashes = hash_inputs(dataset=dataset, m2s=m2s, lipreader=lipreader)
-    if folder is not None:
-        hashes["speech_encoder"] = folder.identity
     trained = train(
         objective,
         config,
         draw,
         train_step,
         validate,
+        blame=partial(worst_window, clips),
         inputs=hashes,
         pace=config.pace,
         device=chosen_device,
@@ -298,6 +298,7 @@ def _learn_codes(
     val_clips: list[TrainingClip],
     shape: WindowShape,
     paths: CodebookPaths,
+    inputs: dict[str, str],
     device: torch.device,
     seed: int,
     resume: bool,
@@ -315,10 +316,10 @@ def _learn_codes(
         first,
         config.model_copy(update=steps),
         clips,
-        val_clips[:_MAX_VALIDATION_CLIPS],
+        val_clips,
         shape,
         paths,
-        end_share=_END_SHARE,
+        inputs=inputs,
         device=device,
         seed=seed,
         resume=resume,
@@ -332,9 +333,7 @@ def _build_network(
     """The animator for these clips, knowing their subjects and normalising by their statistics."""
     kind = CodeTalkerConfig if config.architecture == "codetalker" else AnimatorConfig
     values = config.model_dump(include=set(kind.model_fields))
-    if folder is not None:
-        values |= {"speech_encoder": folder.kind, "folder_layer": folder.layer, "folder_sha256": folder.identity}
-    values |= {
+    values |= values_of_folder(folder) | {
         "num_features": clips[0].motion.shape[1],
         "fps": fps,
         "subjects": tuple(sorted({clip.subject for clip in clips})),
@@ -343,17 +342,5 @@ def _build_network(
     if config.architecture == "codetalker":
         values["decoded_frames"] = config.window
     network = build_animator(resolve_animator(config.architecture, values, config.architecture), folder)
-    if isinstance(network.speech_encoder, SpeechEncoder):
-        network.speech_encoder.fit([clip.log_mel for clip in clips[:: 1 + len(clips) // _CLIPS_FOR_BANDS]])
-    mean, scale = motion_statistics(clips, smallest_scale=_SMALLEST_SCALE)
-    network.motion_mean.copy_(mean)
-    network.motion_scale.copy_(scale)
+    normalise_by(clips, network)
     return network
-
-
-@torch.no_grad()
-def _spread(head: Head, clips: list[TrainingClip], vertices: Tensor) -> float:
-    """Root mean square of the vertices' distance from their mean place, over every fifth frame of some clips."""
-    motion = torch.cat([clip.motion[::5] for clip in clips[:_CLIPS_FOR_STATISTICS]])
-    places = head.vertices(motion, indices=vertices)
-    return max(float((places - places.mean(0)).square().mean().sqrt()), 1e-9)

@@ -1,6 +1,7 @@
 """Trains the diffusion animator on a dataset, while a mesh-to-speech model listens, a lip reader reads, both, or nobody."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,24 +12,25 @@ from torch import Tensor
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import ClipFile, open_clips
 from stages.audio.pretrained import PretrainedSpeech, load_pretrained
-from stages.heads.head import Head, build_head, region_indices
-from stages.losses.geometry import lip_gap
+from stages.heads.head import build_head, region_indices
+from stages.models.folder_of_model import values_of_folder
 from stages.models.motion_denoiser import (
     MotionDenoiser,
     MotionDenoiserConfig,
     checkpoint_of,
     load_motion_denoiser,
 )
-from stages.models.speech_encoder import FolderEncoder, SpeechEncoder
+from stages.models.speech_encoder import FolderEncoder
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
+from stages.training.blame import worst_window
 from stages.training.clips_in_memory import (
     TrainingClip,
     load_training_clips,
     mistrack,
-    motion_statistics,
+    normalise_by,
     read_sounds,
 )
 from stages.training.diffusion_objective import (
@@ -36,7 +38,7 @@ from stages.training.diffusion_objective import (
     DiffusionWeights,
     Dropout,
     ListeningSchedule,
-    Scales,
+    measure_scales,
 )
 from stages.training.guidance import (
     GuidanceConfig,
@@ -46,22 +48,14 @@ from stages.training.guidance import (
     unread,
     write_tuned_reader,
 )
-from stages.training.loop import TrainingSummary, check_state, mean_terms, summarise, train
+from stages.training.interruption import check_state
+from stages.training.loop import TrainingSummary, mean_terms, summarise, train
 from stages.training.spoken_words import extracts_of
-from stages.training.windows import WindowShape, draw_windows, window_at
+from stages.training.windows import END_SHARE, WindowShape, draw_windows, window_at
 
 _MAX_VALIDATION_CLIPS = 32
 # Vertices of the whole face that the vertex term compares: enough to see every shape, few enough to be quick.
 _NUM_FACE_VERTICES = 400
-# Share of windows that may reach beyond their clip: sampling ends in such a window, and a corpus of sentences that are
-# hardly longer than one window would otherwise show few that follow another.
-_END_SHARE = 0.25
-# Clips that the bands' statistics are taken from, at most.
-_CLIPS_FOR_BANDS = 200
-# A feature is scaled by its own deviation but never magnified beyond this one.
-_SMALLEST_SCALE = 0.01
-# The same for its change between frames, in deviations.
-_SMALLEST_VELOCITY = 0.02
 
 
 class TrainDiffusionConfig(GuidanceConfig):
@@ -167,6 +161,7 @@ def train_diffusion(
         guidance = load_guidance(config, record, chosen_device, m2s=m2s, hubert=hubert, lipreader=lipreader)
         clips, fps = _load_clips(file, config, seed, progress)
         val_clips = load_training_clips(file, "val", progress)[0] if file.ids("val") else []
+        del val_clips[_MAX_VALIDATION_CLIPS:]
         script, val_script = prepare_clips(guidance, file, clips, val_clips, fps, config, seed, progress)
         torch.manual_seed(seed)
         network = _build_network(config, clips, fps, network_of_folder, encoder_from)
@@ -181,7 +176,7 @@ def train_diffusion(
         head,
         face=face,
         lips=lips,
-        scales=_measure_scales(network, head, clips, face=face, lips=lips),
+        scales=measure_scales(network, head, clips, face=face, lips=lips),
         weights=DiffusionWeights(
             config.weight_coefficients,
             config.weight_vertices,
@@ -202,7 +197,7 @@ def train_diffusion(
     emotion, intensity, subject = _conditions_of(clips, network.config)
 
     def draw(generator: torch.Generator) -> tuple[Any, ...]:
-        batch = draw_windows(clips, shape, config.batch_size, generator, end_share=_END_SHARE)
+        batch = draw_windows(clips, shape, config.batch_size, generator, end_share=END_SHARE)
         told = [x[batch.clip].to(chosen_device) for x in (emotion, intensity, subject)]
         read = extracts_of(script, batch, generator, chosen_device, num_context=config.context)
         # The step has dice of its own: the next batch is drawn beside it.
@@ -217,7 +212,7 @@ def train_diffusion(
     def validate(model: torch.nn.Module) -> dict[str, float]:
         generator = torch.Generator().manual_seed(0)
         rows = []
-        for index, clip in enumerate(val_clips[:_MAX_VALIDATION_CLIPS]):
+        for index, clip in enumerate(val_clips):
             told = (x[index : index + 1].to(chosen_device) for x in val_told)
             window = replace(window_at(clip, 0, shape), clip=torch.tensor([index]))
             read = extracts_of(val_script, window, generator, chosen_device, num_context=config.context)
@@ -233,6 +228,7 @@ def train_diffusion(
         draw,
         train_step,
         validate,
+        blame=partial(worst_window, clips),
         inputs=hashes,
         pace=config.pace,
         device=chosen_device,
@@ -291,12 +287,7 @@ def _build_network(
     if encoder_from is not None:
         source = load_motion_denoiser(encoder_from)[0]
         values |= source.config.model_dump(include={"encoder_dim", "encoder_layers", "encoder_kernel"})
-    if network_of_folder is not None:
-        values |= {
-            "speech_encoder": network_of_folder.kind,
-            "folder_layer": network_of_folder.layer,
-            "folder_sha256": network_of_folder.identity,
-        }
+    values |= values_of_folder(network_of_folder)
     network = MotionDenoiser(
         MotionDenoiserConfig(
             num_features=clips[0].motion.shape[1],
@@ -307,14 +298,10 @@ def _build_network(
         ),
         network_of_folder,
     )
-    if isinstance(network.speech_encoder, SpeechEncoder):
-        network.speech_encoder.fit([clip.log_mel for clip in clips[:: 1 + len(clips) // _CLIPS_FOR_BANDS]])
+    normalise_by(clips, network)
     if source is not None:
         network.speech_encoder.load_state_dict(source.speech_encoder.state_dict())
         network.speech_encoder.requires_grad_(not config.freeze_encoder)
-    mean, scale = motion_statistics(clips, smallest_scale=_SMALLEST_SCALE)
-    network.motion_mean.copy_(mean)
-    network.motion_scale.copy_(scale)
     return network
 
 
@@ -326,29 +313,4 @@ def _conditions_of(clips: list[TrainingClip], config: MotionDenoiserConfig) -> t
         torch.tensor([emotions.get(clip.emotion, 0) for clip in clips]),
         torch.tensor([clip.intensity for clip in clips], dtype=torch.float),
         torch.tensor([subjects.get(clip.subject, 0) for clip in clips]),
-    )
-
-
-@torch.no_grad()
-def _measure_scales(
-    network: MotionDenoiser, head: Head, clips: list[TrainingClip], *, face: Tensor, lips: Tensor
-) -> Scales:
-    """What the geometric loss terms are divided by, from every second frame pair of up to 200 clips."""
-    motion = torch.cat([clip.motion[: len(clip.motion) // 2 * 2] for clip in clips[:200]])
-
-    def spread(vertices: Tensor) -> float:
-        return max(float((vertices - vertices.mean(0)).square().mean().sqrt()), 1e-6)
-
-    moving_lips = head.vertices(motion, indices=lips, pose=False).unflatten(0, (-1, 2))  # (n, 2, M, 3)
-    lip_velocity = float((moving_lips[:, 1] - moving_lips[:, 0]).square().mean().sqrt())
-    midpoints = torch.tensor([head.record.landmarks[name] for name in ("lip_top", "lip_bottom")])
-    moving = network.normalise(motion).unflatten(0, (-1, 2))  # (n, 2, D)
-    steps = moving[:, 1] - moving[:, 0]
-    gap = lip_gap(*head.vertices(motion, indices=midpoints, pose=False).unbind(-2))
-    return Scales(
-        vertices=spread(head.vertices(motion, indices=face, pose=False)),
-        lips=spread(moving_lips.flatten(0, 1)),
-        lip_velocity=max(lip_velocity, 1e-6),
-        lip_gap=max(float(gap.square().mean().sqrt()), 1e-6),
-        velocity=steps.square().mean(0).sqrt().clamp_min(_SMALLEST_VELOCITY),
     )

@@ -1,10 +1,10 @@
 """Trains a lip reader on a dataset's faces, drawn, its sound and its transcripts."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import ClipFile, open_clips
@@ -15,9 +15,11 @@ from stages.rendering.mouth_crops import mouth_scene
 from stages.runtime.devices import resolve_device
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
+from stages.training.blame import worst_clip
+from stages.training.interruption import check_state
 from stages.training.lip_clips import FilmStudio, LipBatch, LipClip, collate, load_lip_clips, vary_film
 from stages.training.lip_reader_objective import LipReaderObjective, LipReaderWeights, ModalityDropout
-from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train, worst_clip
+from stages.training.loop import LoopConfig, TrainingSummary, mean_terms, summarise, train
 from stages.training.transcribed_clips import (
     TranscribedClips,
     check_some,
@@ -77,6 +79,12 @@ class TrainLipreaderConfig(LoopConfig):
         "paper": {"steps": 100_000, "batch_size": 32, "learning_rate": 1e-3, "warmup": 10_000, "weight_decay": 0.03,
                   "precision": "bf16-mixed", "new_look": 0.5},
     }  # fmt: skip
+
+    @model_validator(mode="after")
+    def _one_sense_is_left(self) -> Self:
+        if self.streams == "both" and self.drop_sound + self.drop_picture > 1:
+            raise ValueError("drop_picture wanted at most 1 - drop_sound: a clip without either has nothing to read")
+        return self
 
 
 def train_lipreader(

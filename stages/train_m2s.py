@@ -25,6 +25,7 @@ from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
+from stages.training.blame import worst_clip
 from stages.training.clips_in_memory import (
     TrainingClip,
     load_training_clips,
@@ -33,7 +34,8 @@ from stages.training.clips_in_memory import (
     waveform_of,
 )
 from stages.training.face_augmentation import FaceAugmentation
-from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train, worst_clip
+from stages.training.interruption import check_state
+from stages.training.loop import LoopConfig, TrainingSummary, mean_terms, summarise, train
 from stages.training.m2s_objective import M2SObjective, M2SWeights
 from stages.training.windows import WindowBatch, WindowShape, draw_voices, draw_windows, window_at
 

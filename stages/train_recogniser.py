@@ -16,7 +16,9 @@ from stages.runtime.devices import resolve_device
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.augmentation import vary_recording
-from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train, worst_clip
+from stages.training.blame import worst_clip
+from stages.training.interruption import check_state
+from stages.training.loop import LoopConfig, TrainingSummary, mean_terms, summarise, train
 from stages.training.mel_masking import hide_parts, smear
 from stages.training.recogniser_objective import RecogniserObjective
 from stages.training.transcribed_clips import (

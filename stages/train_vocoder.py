@@ -25,7 +25,9 @@ from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
-from stages.training.loop import LoopConfig, TrainingSummary, check_state, mean_terms, summarise, train, worst_clip
+from stages.training.blame import worst_clip
+from stages.training.interruption import check_state
+from stages.training.loop import LoopConfig, TrainingSummary, mean_terms, summarise, train
 from stages.training.spoken_segments import SegmentBatch, draw_segments, load_spoken_clips, segment_in_the_middle
 from stages.training.vocoder_objective import VocoderObjective, VocoderWeights
 

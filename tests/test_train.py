@@ -15,6 +15,7 @@ from stages.artifacts.clips import open_clips, write_clips
 from stages.artifacts.files import open_hdf5, read_json_attribute
 from stages.runtime.provenance import Provenance
 from stages.training import loop
+from stages.training.diffusion_objective import DiffusionObjective
 from stages.training.m2s_objective import M2SObjective
 from stages.training.windows import WindowBatch
 from tests.builders import small_clip, small_dataset, small_head
@@ -132,14 +133,14 @@ def test_an_interrupted_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> Non
     assert run("train-diffusion", *QUICK, "-o", "whole.h5")[0] == 0
     clock = iter(range(0, 10**9, 1000))
     monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(clock)))  # every step saves its state
-    real, calls = loop._save, iter(range(10))
+    real, calls = loop.save_state, iter(range(10))
 
     def save_then_interrupt(*arguments: object) -> None:
         real(*arguments)  # type: ignore[arg-type]
         if next(calls) == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "_save", save_then_interrupt)
+    monkeypatch.setattr(loop, "save_state", save_then_interrupt)
     code, _, stderr = run("train-diffusion", *QUICK)
     assert (code, stderr) == (130, "error: interrupted")
     assert Path("diffusion.state.h5").exists()
@@ -216,16 +217,21 @@ def test_a_clip_without_speech_or_of_absurd_motion_is_named(command: str) -> Non
         assert not Path("new.h5").exists()
 
 
-def test_a_loss_that_is_no_number_names_the_clip_that_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = M2SObjective.forward
+@pytest.mark.parametrize(
+    ("command", "objective"), [("train-m2s", M2SObjective), ("train-diffusion", DiffusionObjective)]
+)
+def test_a_loss_that_is_no_number_names_the_clip_that_made_it(
+    command: str, objective: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = objective.forward
 
-    def spoiled(self: M2SObjective, batch: WindowBatch, *arguments: Any) -> dict[str, torch.Tensor]:
+    def spoiled(self: Any, batch: WindowBatch, *arguments: Any) -> dict[str, torch.Tensor]:
         terms = made(self, batch, *arguments)
         # The second training clip.
         return terms | {"loss": terms["loss"] * torch.where((batch.clip == 1).any(), torch.nan, 1.0)}
 
-    monkeypatch.setattr(M2SObjective, "forward", spoiled)
-    code, _, stderr = run("train-m2s", "--preset", "tiny", "--steps", "9", "--batch-size", "8")
+    monkeypatch.setattr(objective, "forward", spoiled)
+    code, _, stderr = run(command, "--preset", "tiny", "--steps", "9", "--batch-size", "8", "-o", "new.h5")
     assert code == 1
     assert "error: the loss became nan" in stderr
     assert "in clip s1_clip; lower --learning-rate" in stderr

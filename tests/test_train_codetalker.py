@@ -12,12 +12,18 @@ from stages import train_animator as stage
 from stages.artifacts.checkpoint import read_checkpoint
 from stages.artifacts.clips import open_clips
 from stages.audio.waveform import write_wav
+from stages.heads.head import build_head
 from stages.models.animators import load_animator
-from stages.models.codetalker import CodeTalker
+from stages.models.codetalker import CodeTalker, CodeTalkerConfig
+from stages.runtime.progress import silent
 from stages.train_animator import TrainCodeTalkerConfig
 from stages.training import motion_codebook
+from stages.training.animator_objective import AnimatorObjective
+from stages.training.motion_codebook import AutoencoderObjective, CodebookPaths, learn_codebook
+from stages.training.windows import WindowBatch, WindowShape
 from tests.builders import small_dataset, small_head, small_waveform
 from tests.test_train_animator import refused, run
+from tests.training.clips import telling_clip
 
 QUICK = ("--preset", "tiny", "--steps", "3", "--autoencoder-steps", "4", "--batch-size", "2", "--device", "cpu")
 TRAIN = ("train-animator", "codetalker", *QUICK)
@@ -121,3 +127,62 @@ def test_what_cannot_be() -> None:
     code, _, stderr = run("train-animator", "faceformer", *QUICK)
     assert code == 2
     assert "only codetalker has an autoencoder" in stderr
+
+
+@pytest.mark.parametrize("objective", [AutoencoderObjective, AnimatorObjective])
+def test_a_loss_that_is_no_number_names_the_clip_that_made_it(objective: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = objective.forward
+
+    def spoiled(self: Any, batch: WindowBatch, *arguments: Any) -> dict[str, torch.Tensor]:
+        terms = made(self, batch, *arguments)
+        # The second training clip.
+        return terms | {"loss": terms["loss"] * torch.where((batch.clip == 1).any(), torch.nan, 1.0)}
+
+    monkeypatch.setattr(objective, "forward", spoiled)
+    refused(*TRAIN, "--batch-size", "8", says="in clip s1_clip; lower --learning-rate")
+
+
+def test_codes_of_other_motion_are_not_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*arguments: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "train", stop)
+        assert run(*TRAIN)[0] == 130
+    small_dataset(Path("dataset.h5"), num_frames=50, seed=5)
+    refused(*TRAIN, "--resume", says="animator.codes.h5: the interrupted training had dataset ")
+    # What a second stage left belongs to its first.
+    Path("animator.state.h5").touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(motion_codebook, "train", stop)
+        assert run(*TRAIN, "--force")[0] == 130
+    assert not Path("animator.state.h5").exists()
+
+
+def test_all_that_the_first_stage_needs_is_on_its_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = build_head(small_head())
+    sizes = {"num_features": 55, "fps": 25.0, "subjects": ("ann",), "period": 25, "dim": 16, "num_layers": 1}
+    coded = {"autoencoder_dim": 16, "autoencoder_layers": 1, "autoencoder_feed_forward": 16}
+    network = CodeTalker(CodeTalkerConfig(**sizes, **coded))
+    objective = AutoencoderObjective(network, head, vertices=torch.arange(4), scale=1.0, weight_features=0.0)
+
+    def see(objective: AutoencoderObjective, *arguments: Any, **options: Any) -> None:
+        # The loop moves the objective, which the animator is no part of.
+        assert {value.device.type for value in objective.animator.state_dict().values()} == {"meta"}
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(motion_codebook, "train", see)
+    with pytest.raises(KeyboardInterrupt):
+        learn_codebook(
+            objective,
+            TrainCodeTalkerConfig.resolve(preset="tiny"),
+            [],
+            [telling_clip(40, 25.0)],
+            WindowShape(30, 25.0),
+            CodebookPaths.beside(tmp_path / "a.h5"),
+            inputs={},
+            device=torch.device("meta"),
+            seed=0,
+            resume=False,
+            progress=silent,
+        )

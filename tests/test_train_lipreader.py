@@ -146,6 +146,8 @@ def test_errors_say_what_and_leave_nothing() -> None:
         assert stderr.count("error:") == 1
         assert not Path("lipreader.h5").exists()
 
+    Path("deaf.toml").write_text("drop_sound = 0.7\ndrop_picture = 0.5\n")
+    refused("--config", "deaf.toml", says="drop_picture wanted at most 1 - drop_sound")
     write("untold.h5", small_clip("a", transcript=""), small_clip("b", transcript="?"))
     refused("untold.h5", says="no clip of split 'train' can teach reading (no transcript: a, b)")
     head = small_head()

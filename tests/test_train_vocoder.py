@@ -92,7 +92,7 @@ def test_an_interrupted_training_goes_on_as_if_never_interrupted(monkeypatch: py
     """The second half, where the critics have joined, would differ if the training forgot how far it was."""
     assert run("-o", "whole.h5")[0] == 0
     clock = iter(range(0, 10**9, 1000))
-    real, calls = loop._save, iter(range(10))
+    real, calls = loop.save_state, iter(range(10))
 
     def save_then_interrupt(*arguments: object) -> None:
         real(*arguments)  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ def test_an_interrupted_training_goes_on_as_if_never_interrupted(monkeypatch: py
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.time, "monotonic", lambda: float(next(clock)))  # every step saves its state
-        patch.setattr(loop, "_save", save_then_interrupt)
+        patch.setattr(loop, "save_state", save_then_interrupt)
         assert run()[0] == 130
     assert Path("vocoder.state.h5").exists()
     assert run()[0] == 1

@@ -1,7 +1,7 @@
 """The user's folder that a model was trained to hear speech by, asked for again when the model is loaded."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -26,6 +26,13 @@ class HearsByFolder(Protocol):
     def folder_sha256(self) -> str:
         """See `identity_of`."""
         ...
+
+
+def values_of_folder(network: PretrainedSpeech | None) -> dict[str, Any]:
+    """What `HearsByFolder` says of a network, for a configuration; nothing where there is none."""
+    if network is None:
+        return {}
+    return {"speech_encoder": network.kind, "folder_layer": network.layer, "folder_sha256": network.identity}
 
 
 def speech_source(config: HearsByFolder) -> str:

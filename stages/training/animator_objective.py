@@ -1,5 +1,7 @@
 """What a deterministic animator is trained to do: come near the true vertices, frame after frame, and please its guides."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -9,9 +11,12 @@ from stages.losses.lip_reading import lip_vertices
 from stages.models.animator import Animator
 from stages.models.precision import full_precision
 from stages.training.augmentation import vary_recording
+from stages.training.clips_in_memory import TrainingClip
 from stages.training.guidance import Guidance
 from stages.training.spoken_words import Extracts
 from stages.training.windows import WindowBatch
+
+_CLIPS_FOR_STATISTICS = 50
 
 
 class AnimatorObjective(nn.Module):
@@ -27,7 +32,7 @@ class AnimatorObjective(nn.Module):
     Args:
         vertices: indices (M,) of those that are compared, and `lips` of those that are compared once more, in the same unit,
             with the weight `weight_lips`: L_rlv of Han et al., whose weight is 1.
-        scale: root mean square of their distance from the mean face, over the training clips.
+        scale: root mean square of their distance from the mean face, over the training clips; see `spread_of`.
         teacher_forcing: feed each frame the true frame before, not the model's own, where the architecture leaves that open.
         drop_subject: how often the speaker is not told.
         guidance: who hears and reads what is made; None trains without.
@@ -105,3 +110,11 @@ class AnimatorObjective(nn.Module):
             loss = loss + added.mean()
             terms |= {name: value.mean() for name, value in found.items()}
         return {"loss": loss} | terms
+
+
+@torch.no_grad()
+def spread_of(head: Head, clips: Sequence[TrainingClip], vertices: Tensor) -> float:
+    """Root mean square of the vertices' distance from their mean place, over every fifth frame of some clips."""
+    motion = torch.cat([clip.motion[::5] for clip in clips[:_CLIPS_FOR_STATISTICS]])
+    places = head.vertices(motion, indices=vertices)
+    return max(float((places - places.mean(0)).square().mean().sqrt()), 1e-9)

@@ -9,8 +9,10 @@ from stages.artifacts.clips import ClipFile
 from stages.audio.log_mel import LOG_FLOOR, speech_log_mel
 from stages.audio.waveform import check_spoken
 from stages.metrics.phone_confusions import phones_at
+from stages.models.animator import Animator
 from stages.models.mesh_to_speech import MeshToSpeech
-from stages.models.speech_encoder import FolderEncoder
+from stages.models.motion_denoiser import MotionDenoiser
+from stages.models.speech_encoder import FolderEncoder, SpeechEncoder
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 
@@ -19,6 +21,10 @@ _TRACKING_ERROR_S = 0.2
 
 # One clip that reaches so many times as far as half of the others is broken, whatever the unit.
 _ABSURD_EXTENT = 1e4
+# A feature is scaled by its own deviation but never magnified beyond this one.
+_SMALLEST_SCALE = 0.01
+# Clips that the bands' statistics are taken from, at most.
+_CLIPS_FOR_BANDS = 200
 
 
 @dataclass
@@ -148,3 +154,12 @@ def motion_statistics(clips: list[TrainingClip], *, smallest_scale: float) -> tu
         )
     motion = torch.cat([clip.motion for clip in clips])
     return motion.mean(0), motion.std(0, correction=0).clamp_min(smallest_scale)
+
+
+def normalise_by(clips: list[TrainingClip], network: Animator | MotionDenoiser) -> None:
+    """Gives a network what it normalises by: the motion's statistics, and those of speech where its encoder is ours."""
+    if isinstance(network.speech_encoder, SpeechEncoder):
+        network.speech_encoder.fit([clip.log_mel for clip in clips[:: 1 + len(clips) // _CLIPS_FOR_BANDS]])
+    mean, scale = motion_statistics(clips, smallest_scale=_SMALLEST_SCALE)
+    network.motion_mean.copy_(mean)
+    network.motion_scale.copy_(scale)

@@ -1,5 +1,6 @@
 """What the diffusion animator is trained to do: denoise, geometrically right, and heard to say what the speech says."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,9 +16,14 @@ from stages.metrics.visemes import PHONES
 from stages.models.motion_denoiser import Conditions, MotionDenoiser, tell_emotion
 from stages.models.precision import full_precision
 from stages.training.augmentation import vary_recording
+from stages.training.clips_in_memory import TrainingClip
 from stages.training.guidance import Guidance
 from stages.training.spoken_words import Extracts
 from stages.training.windows import WindowBatch
+
+_CLIPS_FOR_SCALES = 200
+# The change of a feature between frames is scaled by its own, in deviations, but never magnified beyond this one.
+_SMALLEST_VELOCITY = 0.02
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,34 @@ class Scales:
     velocity: Tensor
 
 
+@torch.no_grad()
+def measure_scales(
+    network: MotionDenoiser, head: Head, clips: Sequence[TrainingClip], *, face: Tensor, lips: Tensor
+) -> Scales:
+    """What the geometric terms of some vertices are divided by, from every second frame pair of up to 200 clips."""
+    motion = torch.cat([clip.motion[: len(clip.motion) // 2 * 2] for clip in clips[:_CLIPS_FOR_SCALES]])
+
+    def spread(vertices: Tensor) -> float:
+        return max(float((vertices - vertices.mean(0)).square().mean().sqrt()), 1e-6)
+
+    moving_lips = head.vertices(motion, indices=lips, pose=False).unflatten(0, (-1, 2))  # (n, 2, M, 3)
+    lip_velocity = float((moving_lips[:, 1] - moving_lips[:, 0]).square().mean().sqrt())
+    moving = network.normalise(motion).unflatten(0, (-1, 2))  # (n, 2, D)
+    steps = moving[:, 1] - moving[:, 0]
+    gap = lip_gap(*head.vertices(motion, indices=_lip_midpoints(head), pose=False).unbind(-2))
+    return Scales(
+        vertices=spread(head.vertices(motion, indices=face, pose=False)),
+        lips=spread(moving_lips.flatten(0, 1)),
+        lip_velocity=max(lip_velocity, 1e-6),
+        lip_gap=max(float(gap.square().mean().sqrt()), 1e-6),
+        velocity=steps.square().mean(0).sqrt().clamp_min(_SMALLEST_VELOCITY),
+    )
+
+
+def _lip_midpoints(head: Head) -> Tensor:
+    return torch.tensor([head.record.landmarks[name] for name in ("lip_top", "lip_bottom")])
+
+
 def phones_named(scores: Tensor, phones: Tensor) -> dict[str, Tensor]:
     """How well phones are told, a frame: cross-entropy in nats and share of right answers, (B,) each.
 
@@ -150,8 +184,7 @@ class DiffusionObjective(nn.Module):
         self.register_buffer("velocity_scale", scales.velocity, persistent=False)
         self.register_buffer("face", face, persistent=False)
         self.register_buffer("lips", lips, persistent=False)
-        midpoints = torch.tensor([head.record.landmarks[name] for name in ("lip_top", "lip_bottom")])
-        self.register_buffer("lip_midpoints", midpoints, persistent=False)
+        self.register_buffer("lip_midpoints", _lip_midpoints(head), persistent=False)
 
     def forward(
         self,

@@ -21,14 +21,10 @@ from lightning_fabric.plugins import MixedPrecision
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.artifacts.checkpoint import read_training_state, write_training_state
-from stages.models.weights import arrays_of_weights
 from stages.runtime.config import Config
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
-
-# Hexadecimal digits of a SHA-256.
-_HASH_LENGTH = 64
+from stages.training.interruption import TrainingState, restore_state, save_state
 
 # Loss terms by name, and the sum that is minimised under "loss".
 Terms = dict[str, Tensor]
@@ -119,12 +115,12 @@ def train(
     torch.manual_seed(seed)
     averaged = {name: value.detach().clone() for name, value in _averageable(model).items()}
     curves: dict[str, list[tuple[float, float]]] = {}
-    # What may differ without another result is left out.
-    made = {"seed": seed, **config.model_dump(mode="json", exclude={"save_every_s"}), **(inputs or {})}
-    state = _State(model, optimiser, averaged, curves, generator, made)
+    state = TrainingState(model, optimiser, averaged, curves, generator, made_of(config, seed, inputs or {}))
     first_step = 0
     if resume:
-        first_step = _restore(state_path, state)
+        first_step = restore_state(state_path, state)
+    else:
+        state_path.unlink(missing_ok=True)
     began = last_save = time.monotonic()
     waited = 0.0
     model.train()
@@ -158,7 +154,7 @@ def train(
                 figures = _with_weights(model, averaged, validate)
                 _record(curves, step, {f"val.{k}": v for k, v in figures.items()})
             if fabric.is_global_zero and time.monotonic() - last_save > config.save_every_s:
-                _save(state_path, step + 1, state, batches.generator_state)
+                save_state(state_path, step + 1, state, batches.generator_state)
                 last_save = time.monotonic()
             advance(1, loss=curves["train.loss"][-1][1])
     state_path.unlink(missing_ok=True)
@@ -173,22 +169,21 @@ def train(
     return Trained(averaged, arrays, seconds, waited / max(seconds, 1e-9), config.steps - first_step)
 
 
-def worst_clip(ids: Sequence[str], losses: Sequence[float]) -> str:
-    """Which clip of a batch has the greatest loss, one that is not a number before all.
+def made_of(config: LoopConfig, seed: int, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """What a training is made of, without what may differ and leave its result the same."""
+    return {"seed": seed, **config.model_dump(mode="json", exclude={"save_every_s"}), **inputs}
 
-    Where that is so of every clip, no clip is to blame but the weights: all are named.
+
+def mean_terms(rows: Sequence[Terms], sizes: Sequence[int] | None = None) -> dict[str, float]:
+    """The mean of each term over the validation clips that have it; nothing where there are none.
+
+    Args:
+        sizes: of how many clips each row is the mean; one where None.
     """
-    good = [math.isfinite(loss) for loss in losses]
-    if not any(good):
-        some = list(dict.fromkeys(ids))
-        return ", ".join(some[:3]) + (f" and {len(some) - 3} more" if len(some) > 3 else "") + ", all of the batch"
-    return ids[max(range(len(losses)), key=lambda k: losses[k] if good[k] else math.inf)]
-
-
-def mean_terms(rows: list[Terms]) -> dict[str, float]:
-    """The mean of each term over the validation clips that have it; nothing where there are none."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: torch.stack([row[name] for row in rows if name in row]).mean().item() for name in names}
+    sizes = [1] * len(rows) if sizes is None else sizes
+    each = [row for row, size in zip(rows, sizes, strict=True) for _ in range(size)]
+    names = dict.fromkeys(name for row in each for name in row)
+    return {name: torch.stack([row[name] for row in each if name in row]).mean().item() for name in names}
 
 
 @dataclass(frozen=True)
@@ -230,18 +225,6 @@ def summarise(
         figures,
         left_out or {},
     )
-
-
-def check_state(state_path: Path, *, resume: bool, force: bool) -> None:
-    """Refuses to start over silently where an interrupted training could go on, and to go on where there is none.
-
-    Raises:
-        ThunderError: see above.
-    """
-    if resume and not state_path.exists():
-        raise ThunderError(f"{state_path}: no interrupted training to go on with; leave out --resume")
-    if state_path.exists() and not (resume or force):
-        raise ThunderError(f"{state_path}: an interrupted training is here; --resume goes on, --force starts over")
 
 
 class _MixedInside(MixedPrecision):
@@ -329,74 +312,3 @@ def _with_weights(
 def _record(curves: dict[str, list[tuple[float, float]]], step: int, values: dict[str, float]) -> None:
     for name, value in values.items():
         curves.setdefault(name, []).append((step, value))
-
-
-@dataclass
-class _State:
-    """All that changes while training, and `made`, what it is made of: name -> a plain value."""
-
-    model: nn.Module
-    optimiser: torch.optim.Optimizer
-    averaged: dict[str, Tensor]
-    curves: dict[str, list[tuple[float, float]]]
-    generator: torch.Generator
-    made: dict[str, Any]
-
-
-def _save(path: Path, step: int, training: _State, generator_state: Tensor) -> None:
-    model, optimiser, averaged = training.model, training.optimiser, training.averaged
-    curves = training.curves
-    arrays = {f"model.{k}": v for k, v in arrays_of_weights(dict(model.named_parameters())).items()}
-    arrays |= {f"buffer.{name}": buffer.cpu().numpy() for name, buffer in model.named_buffers()}
-    arrays |= {f"averaged.{k}": v for k, v in arrays_of_weights(averaged).items()}
-    names = [name for name, p in model.named_parameters() if p.requires_grad]
-    state = optimiser.state_dict()["state"]
-    for index, name in enumerate(names):
-        # What was never used has no gradient yet, and no moments.
-        for key, value in state.get(index, {}).items():
-            arrays[f"adam.{key}.{name}"] = value.cpu().numpy()
-    arrays["random.generator"] = generator_state.numpy()
-    arrays["random.global"] = torch.get_rng_state().numpy()
-    arrays |= {f"curve.{name}": np.array(points, "f8") for name, points in curves.items()}
-    write_training_state(path, arrays, {"step": step, "made": training.made})
-
-
-def _shown(value: object) -> str:
-    """A value as one reads it; a hash by its beginning."""
-    return value[:12] if isinstance(value, str) and len(value) == _HASH_LENGTH else str(value)
-
-
-def _restore(path: Path, training: _State) -> int:
-    """Puts a saved state back; returns the step to go on from."""
-    model, optimiser, averaged = training.model, training.optimiser, training.averaged
-    curves, generator = training.curves, training.generator
-    arrays, state = read_training_state(path)
-    for name, value in state.get("made", {}).items():
-        if training.made.get(name) != value:
-            raise ThunderError(
-                f"{path}: the interrupted training had {name} {_shown(value)}, this one has "
-                f"{_shown(training.made.get(name))}; give what it had, or --force starts over"
-            )
-    parameters = dict(model.named_parameters())
-    adam: dict[int, dict[str, Any]] = {}
-    shapes = {name.removeprefix("model."): values.shape for name, values in arrays.items() if name.startswith("model.")}
-    if shapes != {name: tuple(p.shape) for name, p in parameters.items()}:
-        raise ThunderError(f"{path}: the interrupted training was of another network; --force starts over")
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(torch.from_numpy(arrays[f"model.{name}"]))
-        for values, prefix in ((averaged, "averaged."), (dict(model.named_buffers()), "buffer.")):
-            for name in values:
-                values[name].copy_(torch.from_numpy(np.asarray(arrays[f"{prefix}{name}"])))
-    for index, name in enumerate(n for n, p in parameters.items() if p.requires_grad):
-        moments = {key: arrays.get(f"adam.{key}.{name}") for key in ("exp_avg", "exp_avg_sq", "step")}
-        found = {key: torch.from_numpy(np.array(value)) for key, value in moments.items() if value is not None}
-        if found:
-            adam[index] = found
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": adam})
-    generator.set_state(torch.from_numpy(arrays["random.generator"]))
-    torch.set_rng_state(torch.from_numpy(arrays["random.global"]))
-    for name, points in arrays.items():
-        if name.startswith("curve."):
-            curves[name.removeprefix("curve.")] = [(float(s), float(v)) for s, v in points]
-    return int(state["step"])

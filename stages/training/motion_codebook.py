@@ -1,5 +1,6 @@
 """CodeTalker's first stage: the autoencoder of motion, trained on motion alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from stages.models.precision import full_precision
 from stages.models.weights import arrays_of_weights, load_weights
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress
+from stages.training.blame import worst_clip
 from stages.training.clips_in_memory import TrainingClip
-from stages.training.loop import LoopConfig, mean_terms, train
-from stages.training.windows import WindowBatch, WindowShape, draw_windows, window_at
+from stages.training.interruption import check_made
+from stages.training.loop import LoopConfig, made_of, mean_terms, train
+from stages.training.windows import END_SHARE, WindowBatch, WindowShape, draw_windows, windows_at_starts
 
 _FIRST_WINDOWS = 32
 
@@ -39,16 +42,21 @@ class AutoencoderObjective(nn.Module):
     ) -> None:
         super().__init__()
         self.autoencoder = animator.autoencoder
-        # In a tuple, the rest of the animator is no part of what is trained.
+        # In a tuple, the rest of the animator is no part of what is trained, nor moved to a device with it.
         self._animator = (animator,)
         self.head = head
         self.scale = scale
         self.weight_features = weight_features
         self.register_buffer("vertices", vertices, persistent=False)
 
+    @property
+    def animator(self) -> CodeTalker:
+        """The animator that the autoencoder is a part of."""
+        return self._animator[0]
+
     def forward(self, batch: WindowBatch) -> dict[str, Tensor]:
         """Terms by name; `loss` is the one to minimise."""
-        (animator,) = self._animator
+        animator = self.animator
         truth = animator.normalise(batch.motion)
         estimate, terms = self.autoencoder(truth, batch.mask)
         with full_precision(truth.device):
@@ -99,7 +107,7 @@ def learn_codebook(
     shape: WindowShape,
     paths: CodebookPaths,
     *,
-    end_share: float,
+    inputs: Mapping[str, str],
     device: torch.device,
     seed: int,
     resume: bool,
@@ -108,25 +116,36 @@ def learn_codebook(
     """Trains the autoencoder, leaves it with its averaged weights and without a gradient, and returns its curves.
 
     Args:
-        end_share: see `draw_windows`.
+        inputs: as of `train`.
         resume: take what was finished before, or go on where it was interrupted.
 
     Raises:
-        ThunderError: as `train`; what was finished before is of another network.
+        ThunderError: as `train`; what was finished before is of another training.
     """
     autoencoder = objective.autoencoder
+    objective.animator.to(device)
+    made = made_of(config, seed, inputs)
     if resume and paths.done.exists():
-        arrays, _ = read_training_state(paths.done)
+        arrays, state = read_training_state(paths.done)
+        check_made(paths.done, state.get("made", {}), made)
         curves = {name.removeprefix("curve."): v for name, v in arrays.items() if name.startswith("curve.")}
         load_weights(autoencoder, {n: v for n, v in arrays.items() if not n.startswith("curve.")}, paths.done)
-        objective.to(device)
     else:
+        val_windows = [starts.to(device) for starts in windows_at_starts(val_clips, shape)]
+
+        @torch.no_grad()
+        def blame(model: nn.Module, batch: WindowBatch) -> str:
+            losses = [float(model(batch.item(k))["loss"]) for k in range(config.batch_size)]
+            return worst_clip([clips[k].id for k in batch.clip.tolist()], losses)
+
         trained = train(
             objective,
             config,
-            lambda generator: draw_windows(clips, shape, config.batch_size, generator, end_share=end_share).to(device),
+            lambda generator: draw_windows(clips, shape, config.batch_size, generator, end_share=END_SHARE).to(device),
             lambda model, batch: model(batch),
-            torch.no_grad()(lambda model: mean_terms([model(window_at(c, 0, shape).to(device)) for c in val_clips])),
+            lambda model: mean_terms([model(starts) for starts in val_windows], [len(s.clip) for s in val_windows]),
+            blame=blame,
+            inputs=inputs,
             device=device,
             seed=seed,
             state_path=paths.state,
@@ -137,7 +156,7 @@ def learn_codebook(
         weights = {name.removeprefix("autoencoder."): value for name, value in trained.weights.items()}
         load_weights(autoencoder, arrays_of_weights(weights), paths.done)
         saved = arrays_of_weights(weights) | {f"curve.{name}": points for name, points in curves.items()}
-        write_training_state(paths.done, saved, {"step": config.steps})
+        write_training_state(paths.done, saved, {"step": config.steps, "made": made})
     autoencoder.requires_grad_(False)
     return {f"codes.{name}": points for name, points in curves.items()}
 
@@ -150,7 +169,7 @@ def draw_codebook(
 
     Published is a uniform draw about zero, of which few codes come into use where a training is short.
     """
-    animator, autoencoder = objective._animator[0], objective.autoencoder
+    animator, autoencoder = objective.animator, objective.autoencoder
     batch = draw_windows(clips, shape, _FIRST_WINDOWS, generator)
     features = autoencoder.encode(animator.normalise(batch.motion), batch.mask)
     autoencoder.codebook_from(features[batch.mask > 0], generator)

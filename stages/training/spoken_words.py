@@ -8,7 +8,7 @@ are parted half-way between the last character of one and the first of the next.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -77,6 +77,12 @@ class Extracts:
     def take(self, rows: Tensor) -> "Extracts":
         """Some of them."""
         return Extracts(**{name: value[rows] for name, value in vars(self).items()})
+
+    def of_window(self, window: int) -> "Extracts | None":
+        """Those of one window, as of a batch that holds it alone; None where there are none."""
+        (rows,) = torch.where(self.window == window)
+        some = self.take(rows)
+        return replace(some, window=torch.zeros_like(some.window)) if len(rows) else None
 
     def to(self, device: torch.device) -> "Extracts":
         """The extracts on a device."""

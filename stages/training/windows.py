@@ -9,7 +9,12 @@ from stages.audio.log_mel import LOG_FLOOR, MEL_RATE_HZ, cut_mel, mel_around
 from stages.metrics.phone_confusions import UNKNOWN
 from stages.training.clips_in_memory import TrainingClip
 
+# Share of windows of a training that may reach beyond their clip: sampling ends in such a window, and sentences that are
+# hardly longer than one window would otherwise be learned at their beginning alone.
+END_SHARE = 0.25
 _VOICE_MEL_FRAMES = 200
+# Clips of a batch that is looked at: enough to be quick, few enough for all vertices of a large mesh.
+_CLIPS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,13 @@ def window_at(clip: TrainingClip, start: int, shape: WindowShape) -> WindowBatch
     """A batch of one window that starts at motion frame `start`; frames beyond the clip are masked."""
     row = (*_cut(clip, start, shape), torch.tensor(0))
     return WindowBatch(*(column[None] for column in row))
+
+
+def windows_at_starts(clips: list[TrainingClip], shape: WindowShape) -> list[WindowBatch]:
+    """The first window of every clip, in batches of a few."""
+    rows = [(*_cut(clip, 0, shape), torch.tensor(index)) for index, clip in enumerate(clips)]
+    batches = [rows[first : first + _CLIPS_AT_ONCE] for first in range(0, len(rows), _CLIPS_AT_ONCE)]
+    return [WindowBatch(*map(torch.stack, zip(*batch, strict=True))) for batch in batches]
 
 
 def _on_a_tick(start: int, first: int, last: int, fps: float) -> int:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from stages.artifacts.checkpoint import read_training_state
 from stages.runtime.errors import ThunderError
 from stages.training import loop
-from stages.training.loop import LoopConfig, Trained, check_state, summarise, train, worst_clip
+from stages.training.blame import worst_clip
+from stages.training.interruption import check_state
+from stages.training.loop import LoopConfig, Trained, mean_terms, summarise, train
 
 CONFIG = LoopConfig(steps=40, learning_rate=0.02, warmup=5, validate_every=10, ema_decay=0.9, weight_decay=0.0)
 
@@ -160,6 +162,13 @@ def test_the_clip_to_blame_is_one_that_is_no_number_unless_all_are() -> None:
     assert worst_clip(list("abcde"), [nan] * 5) == "a, b, c and 2 more, all of the batch"
 
 
+def test_terms_are_means_over_the_clips_that_have_them() -> None:
+    rows = [{"loss": torch.tensor(1.0)}, {"loss": torch.tensor(4.0), "read": torch.tensor(7.0)}]
+    assert mean_terms(rows) == {"loss": 2.5, "read": 7.0}
+    assert mean_terms(rows, [1, 2]) == {"loss": 3.0, "read": 7.0}
+    assert mean_terms([]) == {}
+
+
 def test_without_a_state_nobody_is_told_to_resume(state_path: Path) -> None:
     def spoiled(wrapped: nn.Module, batch: Tensor) -> dict[str, Tensor]:
         return {"loss": step(wrapped, batch)["loss"] * torch.inf}
@@ -285,6 +294,16 @@ def test_an_interrupted_training_is_neither_lost_nor_imagined(state_path: Path) 
     check_state(state_path, resume=False, force=True)
     with pytest.raises(ThunderError, match="--resume goes on, --force starts over"):
         check_state(state_path, resume=False, force=False)
+
+
+def test_starting_over_leaves_nothing_of_before_to_go_on_with(state_path: Path) -> None:
+    def stop(wrapped: nn.Module, batch: Tensor) -> dict[str, Tensor]:
+        raise KeyboardInterrupt
+
+    state_path.touch()
+    with pytest.raises(KeyboardInterrupt):
+        run(state_path, train_step=stop)
+    assert not state_path.exists()
 
 
 @pytest.mark.parametrize(("key", "value"), [("steps", 0), ("batch_size", 0), ("learning_rate", -1.0)])

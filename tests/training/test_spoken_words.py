@@ -168,3 +168,7 @@ def test_extracts_of_a_batch_are_padded() -> None:
     assert both.position[0, :6].tolist() == [2, 3, 4, 5, 6, 7]
     assert both.labels.tolist() == [[2, 3, 0], [4, 1, 4]]
     assert both.take(torch.tensor([1])).num_labels.tolist() == [3]
+    second = both.of_window(1)
+    assert second is not None
+    assert (second.window.tolist(), second.labels.tolist()) == ([0], [[4, 1, 4]])
+    assert both.of_window(2) is None

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from stages.models.resampling import read_at
-from stages.training.windows import WindowBatch, WindowShape, draw_windows, window_at
-from tests.training.clips import clock_clip
+from stages.training.windows import WindowBatch, WindowShape, draw_windows, window_at, windows_at_starts
+from tests.training.clips import clock_clip, telling_clip
 
 HALF_A_MEL_FRAME_S = 0.005 + 1e-4
 
@@ -123,3 +123,13 @@ def test_a_window_at_a_place() -> None:
     assert batch.mask[0].tolist() == [1] * 26 + [0] * 20
     assert batch.mel_mask[0].sum() == 80
     assert batch.to(torch.device("meta")).motion.device.type == "meta"
+
+
+def test_first_windows_of_clips_in_batches_of_eight() -> None:
+    clips, shape = [telling_clip(30 + k, 25.0, seed=k) for k in range(10)], WindowShape(40, 25.0, mel_margin=4)
+    batches = windows_at_starts(clips, shape)
+    assert [batch.clip.tolist() for batch in batches] == [[*range(8)], [8, 9]]
+    alone = window_at(clips[9], 0, shape)
+    for name, value in vars(batches[1].item(1)).items():
+        assert name == "clip" or torch.equal(value, getattr(alone, name)), name
+    assert windows_at_starts([], shape) == []
