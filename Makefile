@@ -250,7 +250,7 @@ $(ANIMATORS:%=$(A)/%.h5): $(A)/%.h5: $(E)/dataset.h5 $(LISTENERS:%=$(E)/m2s-%-0.
 # Samples are large and quickly made again: they are removed once they are measured.
 .INTERMEDIATE: $(ANIMATORS:%=$(A)/samples/%.h5)
 $(A)/samples/%.h5: $(A)/%.h5 $(E)/dataset.h5
-	$(THUNDER) sample --split test --clips $(THUNDER_CLIPS) --dataset $(E)/dataset.h5 --n $(THUNDER_TAKES) --model $< -o $@ --force
+	$(THUNDER) sample --split test --clips $(THUNDER_CLIPS) --dataset $(E)/dataset.h5 --n $(THUNDER_TAKES) --guidance 2 --model $< -o $@ --force
 
 # The judge is of another seed than all who listened in training.
 $(ANIMATORS:%=$(A)/metrics/%.h5): $(A)/metrics/%.h5: $(A)/samples/%.h5 $(E)/m2s-mouth2s-1.h5 assets/recogniser.h5

@@ -52,7 +52,7 @@ def sample(
         typer.Option("--sampler", help="ddim or dpm-solver.  [default: ddim]", autocompletion=one_of(SAMPLERS)),
     ] = None,
     guidance: Annotated[
-        float | None, typer.Option("--guidance", help="1 as trained; more follows speech harder.  [default: 2]")
+        float | None, typer.Option("--guidance", help="1 as trained; more follows speech harder.  [default: 1.5]")
     ] = None,
     audio_guidance: Annotated[
         float | None,
