@@ -26,4 +26,5 @@ def on_a_plane(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     directions = torch.linalg.svd(centred, full_matrices=False).Vh[:2]  # (2, C)
     # The same points make the same picture, whichever sign the decomposition chose.
     directions = directions * directions.sum(1, keepdim=True).sign().where(directions.sum(1, keepdim=True) != 0, 1)
-    return tuple((centred @ directions.T).split([len(first), len(second)]))  # type: ignore[return-value]
+    flat = centred @ directions.T
+    return flat[: len(first)], flat[len(first) :]
