@@ -49,6 +49,10 @@ LipReaderInput = Annotated[
     str | None,
     typer.Option("--lipreader-input", help="What it reads: av (lips beside the speech) or video.  [default: av]"),
 ]
+SpeechEncoder = Annotated[
+    Path | None,
+    typer.Option("--speech-encoder", help="Folder of wav2vec 2.0, HuBERT or WavLM to hear by.  [default: our own]"),
+]
 WeightM2s = Annotated[float | None, typer.Option("--weight-m2s", help="Of the audio-consistency loss.")]
 WeightLipReader = Annotated[float | None, typer.Option("--weight-lipreader", help="Of the lip-reading loss.")]
 WeightLips = Annotated[float | None, typer.Option("--weight-lips", help="Of the lip vertices.")]
@@ -75,3 +79,13 @@ def check_guides(*, m2s: Path | None, hubert: Path | None, lipreader: Path | Non
     if lipreader is None and any(reading):
         hint = "--lipreader-input, --tune-expert or --forget-prior"
         raise typer.BadParameter("needs --lipreader MODEL", param_hint=hint)
+
+
+def check_speech_encoder(folder: Path | None, layer: int | None) -> None:
+    """Refuses a layer of no folder.
+
+    Raises:
+        typer.BadParameter: such a layer.
+    """
+    if layer is not None and folder is None:
+        raise typer.BadParameter("needs --speech-encoder FOLDER", param_hint="--speech-encoder-layer")

@@ -23,12 +23,14 @@ from thunder_cli.options import (
     Quiet,
     Resume,
     Seed,
+    SpeechEncoder,
     Steps,
     TuneExpert,
     WeightLipReader,
     WeightLips,
     WeightM2s,
     check_guides,
+    check_speech_encoder,
 )
 
 
@@ -50,10 +52,7 @@ def train_animator(
     lipreader_input: LipReaderInput = None,
     tune_expert: TuneExpert = False,
     forget_prior: ForgetPrior = False,
-    speech_encoder: Annotated[
-        Path | None,
-        typer.Option("--speech-encoder", help="Folder of wav2vec 2.0, HuBERT or WavLM to hear by.  [default: our own]"),
-    ] = None,
+    speech_encoder: SpeechEncoder = None,
     speech_encoder_layer: Annotated[
         int | None, typer.Option("--speech-encoder-layer", help="Of that folder.  [default: the last]", min=1)
     ] = None,
@@ -89,9 +88,7 @@ def train_animator(
     Example: `thunder train-animator faceformer dataset.h5`
     """
     check_guides(m2s=m2s, hubert=hubert, lipreader=lipreader, reading=(lipreader_input, tune_expert, forget_prior))
-    if speech_encoder_layer is not None and speech_encoder is None:
-        raise typer.BadParameter("needs --speech-encoder FOLDER", param_hint="--speech-encoder-layer")
-
+    check_speech_encoder(speech_encoder, speech_encoder_layer)
     if autoencoder_steps is not None and animator is not Animator.CODETALKER:
         raise typer.BadParameter("only codetalker has an autoencoder", param_hint="--autoencoder-steps")
 

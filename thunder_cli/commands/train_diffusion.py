@@ -22,12 +22,14 @@ from thunder_cli.options import (
     Quiet,
     Resume,
     Seed,
+    SpeechEncoder,
     Steps,
     TuneExpert,
     WeightLipReader,
     WeightLips,
     WeightM2s,
     check_guides,
+    check_speech_encoder,
 )
 
 
@@ -41,10 +43,7 @@ def train_diffusion(
     lipreader_input: LipReaderInput = None,
     tune_expert: TuneExpert = False,
     forget_prior: ForgetPrior = False,
-    speech_encoder: Annotated[
-        Path | None,
-        typer.Option("--speech-encoder", help="Folder of wav2vec 2.0, HuBERT or WavLM to hear by.  [default: our own]"),
-    ] = None,
+    speech_encoder: SpeechEncoder = None,
     speech_encoder_layer: Annotated[
         int | None, typer.Option("--speech-encoder-layer", help="Of that folder.  [default: 6]")
     ] = None,
@@ -98,8 +97,7 @@ def train_diffusion(
     Example: `thunder train-diffusion dataset.h5 --m2s m2s.h5 --lipreader lipreader.h5`
     """
     check_guides(m2s=m2s, hubert=hubert, lipreader=lipreader, reading=(lipreader_input, tune_expert, forget_prior))
-    if speech_encoder_layer is not None and speech_encoder is None:
-        raise typer.BadParameter("needs --speech-encoder FOLDER", param_hint="--speech-encoder-layer")
+    check_speech_encoder(speech_encoder, speech_encoder_layer)
 
     from stages.train_diffusion import TrainDiffusionConfig
     from stages.train_diffusion import train_diffusion as train_stage
