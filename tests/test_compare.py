@@ -8,25 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from stages.artifacts.metrics_file import MetricRow, read_metrics, write_metrics
 from stages.artifacts.results_file import ResultRow, read_results
 from stages.runtime import assets
 from stages.runtime.provenance import Provenance, sha256_of_file
 from tests.builders import small_dataset
-from thunder_cli.app import app
+from tests.shell import run
 
 CLIPS = ("a", "b", "c")
 INPUTS = {"samples": "01", "reference": "02", "m2s": "03"}
-
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    """Exit code, stdout, and stderr of `thunder`, line breaks of the terminal taken out."""
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
 
 
 def figure(name: str, values: tuple[float, ...], weights: tuple[float, ...] | None = None) -> MetricRow:

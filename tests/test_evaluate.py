@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from stages.artifacts.clips import Clip, Phone, open_clips, write_clips
 from stages.artifacts.files import open_hdf5, read_json_attribute
@@ -21,8 +20,8 @@ from stages.metrics.catalogue import CATALOGUE, region_hash
 from stages.runtime import assets
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
+from tests import shell
 from tests.builders import small_clip, small_dataset, small_head
-from thunder_cli.app import app
 
 NUM_TAKES = 3
 
@@ -64,8 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout, and stderr of `thunder evaluate`, line breaks of the terminal taken out."""
-    result = CliRunner().invoke(app, ["evaluate", *arguments], env={"COLUMNS": "200"})
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("evaluate", *arguments)
 
 
 def values(path: str = "metrics.h5") -> dict[str, float]:

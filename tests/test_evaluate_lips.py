@@ -10,7 +10,6 @@ import jiwer
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from stages.artifacts.clips import Clip, open_clips, write_clips
 from stages.artifacts.files import inputs_of
@@ -23,9 +22,9 @@ from stages.models.lip_reader import load_lip_reader, read_lips
 from stages.rendering.mouth_crops import film_mouth, mouth_scene
 from stages.runtime import assets
 from stages.runtime.provenance import Provenance, sha256_of_file
+from tests import shell
 from tests.builders import small_dataset, small_head
 from tests.lip_judges import Streams, babbling_lip_reader
-from thunder_cli.app import app
 
 TEXTS = {"s0_clip": "Hello, hello!", "s1_clip": "ale", "s2_clip": "He. All a-hole"}
 
@@ -64,10 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["evaluate", *arguments, "--force", "--device", "cpu"], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("evaluate", *arguments, "--force", "--device", "cpu")
 
 
 READ = ("--lipreader", "reader.h5", "--metrics", "cer,ver")

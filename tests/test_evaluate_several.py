@@ -22,6 +22,7 @@ from stages.metrics.statistics import bootstrap_interval, paired_difference
 from stages.runtime import assets
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance, sha256_of_file
+from tests import shell
 from tests.builders import small_dataset, small_head
 from tests.lip_judges import babbling_lip_reader
 from thunder_cli.app import app
@@ -55,10 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["evaluate", *arguments, "--force", "--device", "cpu"], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("evaluate", *arguments, "--force", "--device", "cpu")
 
 
 def test_figures_are_those_of_each_alone_and_differences_are_paired() -> None:

@@ -30,6 +30,7 @@ from stages.heads.head import build_head
 from stages.runtime.atomic_file import whole_or_none
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
+from tests import shell
 from tests.builders import small_clip, small_dataset, small_head, small_motion
 from tests.heads.test_flame import flame_head, some_motion
 from thunder_cli.app import app
@@ -53,8 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of `thunder export`, line breaks of the terminal taken out."""
-    result = CliRunner().invoke(app, ["export", *arguments], env={"COLUMNS": "200"})
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("export", *arguments)
 
 
 def names(path: Path | str = "export") -> list[str]:

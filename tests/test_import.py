@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from stages.artifacts.clips import open_clips
 from stages.artifacts.files import inputs_of
@@ -19,7 +18,7 @@ from stages.runtime.provenance import sha256_of_file
 from tests.builders import small_dataset, small_head, small_waveform
 from tests.models.naive_faceformer import NaiveFaceFormer
 from tests.pretrained_folder import write_pretrained_folder
-from thunder_cli.app import app
+from tests.shell import run
 
 pytest.importorskip("transformers")
 
@@ -41,13 +40,6 @@ def published(reading: str = "vocaset", **sizes: int) -> NaiveFaceFormer:
     model = NaiveFaceFormer(Path("wav2vec2"), reading, len(small_head().template), **sizes)
     torch.save(model.state_dict(), "published.pth")
     return model
-
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
 
 
 def refused(*arguments: str, says: str) -> None:

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from stages.artifacts.files import open_hdf5, read_json_attribute
 from stages.models.lip_reader import labels_of, load_lip_reader
+from tests import shell
 from tests.models.naive_auto_avsr import random_checkpoint, read_clip
-from thunder_cli.app import app
 
 sentencepiece = pytest.importorskip("sentencepiece")
 
@@ -32,10 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout, and stderr of `thunder import`, line breaks of the terminal taken out."""
-    result = CliRunner().invoke(app, ["import", *arguments], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("import", *arguments)
 
 
 def test_a_checkpoint_becomes_a_reader() -> None:

@@ -10,7 +10,6 @@ import jiwer
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from stages.artifacts.clips import Clip, open_clips, write_clips
 from stages.artifacts.files import inputs_of, open_hdf5, read_json_attribute
@@ -27,8 +26,8 @@ from stages.train_diffusion import TrainDiffusionConfig, train_diffusion
 from stages.train_m2s import TrainM2SConfig, train_m2s
 from stages.train_recogniser import TrainRecogniserConfig, train_recogniser
 from stages.train_vocoder import TrainVocoderConfig, train_vocoder
+from tests import shell
 from tests.builders import small_dataset, small_head
-from thunder_cli.app import app
 
 STEPS = {"steps": 2, "batch_size": 2}
 
@@ -61,10 +60,7 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["evaluate", *arguments, "--force", "--device", "cpu"], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("evaluate", *arguments, "--force", "--device", "cpu")
 
 
 def rewrite(change: Callable[[Clip], Clip]) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from stages.artifacts.checkpoint import read_checkpoint
 from stages.artifacts.clips import write_clips
@@ -15,7 +14,7 @@ from stages.runtime.provenance import Provenance, sha256_of_file
 from stages.train_lipreader import TrainLipreaderConfig, train_lipreader
 from stages.train_m2s import TrainM2SConfig, train_m2s
 from tests.builders import small_clip, small_dataset, small_head
-from thunder_cli.app import app
+from tests.shell import run
 
 QUICK = ("--preset", "tiny", "--steps", "3", "--batch-size", "2", "--device", "cpu", "--force")
 DIFFUSION = ("train-diffusion", "dataset.h5", *QUICK)
@@ -50,13 +49,6 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / path.name).symlink_to(path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
 
 
 def weights(path: str) -> dict[str, np.ndarray]:

@@ -6,15 +6,14 @@ from typing import Literal
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import write_clips
 from stages.metrics.word_pairs import on_a_plane, told_apart
 from stages.models.lip_reader import LipReader, LipReaderConfig, checkpoint_of
 from stages.runtime.provenance import Provenance
+from tests import shell
 from tests.builders import small_clip, small_head
-from thunder_cli.app import app
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +38,7 @@ def write_reader(streams: Literal["both", "picture"], path: str) -> None:
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["minimal-pairs", *arguments], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("minimal-pairs", *arguments)
 
 
 def test_words_are_found_and_drawn() -> None:

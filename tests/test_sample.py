@@ -15,6 +15,7 @@ from stages.audio.waveform import write_wav
 from stages.diffusion.steadying import within_range
 from stages.runtime import assets
 from stages.runtime.provenance import Provenance, sha256_of_file
+from tests import shell
 from tests.builders import small_clip, small_dataset, small_head, small_waveform
 from tests.trained import tiny_workspace
 from thunder_cli.app import app
@@ -39,10 +40,7 @@ def folder(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def run(*arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout, and stderr of `thunder sample`, line breaks of the terminal taken out."""
-    result = CliRunner().invoke(app, ["sample", *QUICK, *arguments], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("sample", *QUICK, *arguments)
 
 
 def clips_of(path: str = "samples.h5") -> dict[str, Clip]:

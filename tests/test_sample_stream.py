@@ -12,15 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from stages.artifacts.clips import open_clips
 from stages.audio.waveform import write_wav
 from stages.formats.live_link_face import read_live_link_face
 from stages.sample_stream import StreamConfig, sample_stream
+from tests import shell
 from tests.builders import small_waveform
 from tests.trained import tiny_workspace
-from thunder_cli.app import app
 
 QUICK = ("--steps", "2", "--device", "cpu")
 SAMPLES = small_waveform(20_100)  # 1.256 s: 32 frames
@@ -41,10 +40,7 @@ def folder(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def run(*arguments: str, pcm: bytes = PCM) -> tuple[int, str, str]:
     """Exit code, stdout, and stderr of `thunder sample -`, line breaks of the terminal taken out."""
-    result = CliRunner().invoke(app, ["sample", *QUICK, *arguments], input=pcm, env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("sample", *QUICK, *arguments, given=pcm)
 
 
 def test_rows_on_standard_output_are_a_live_link_face_file() -> None:

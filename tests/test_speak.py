@@ -8,16 +8,15 @@ from shutil import copy
 import numpy as np
 import pytest
 import soundfile
-from typer.testing import CliRunner
 
 from stages import speak as stage
 from stages.artifacts.clips import write_clips
 from stages.runtime.provenance import Provenance
 from stages.train_m2s import TrainM2SConfig, train_m2s
 from stages.train_vocoder import TrainVocoderConfig, train_vocoder
+from tests import shell
 from tests.builders import small_clip, small_dataset, small_head
 from tests.rendering import films
-from thunder_cli.app import app
 
 NUM_FRAMES, FPS = 31, 30.0
 
@@ -52,10 +51,7 @@ def folder(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["speak", "--device", "cpu", *arguments], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("speak", "--device", "cpu", *arguments)
 
 
 def sounds(folder: str) -> dict[str, np.ndarray]:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from stages.artifacts.checkpoint import read_checkpoint
 from stages.artifacts.clips import open_clips, write_clips
@@ -19,7 +18,7 @@ from stages.training.diffusion_objective import DiffusionObjective
 from stages.training.m2s_objective import M2SObjective
 from stages.training.windows import WindowBatch
 from tests.builders import small_clip, small_dataset, small_head
-from thunder_cli.app import app
+from tests.shell import run
 
 QUICK = ("--preset", "tiny", "--steps", "3", "--batch-size", "2", "--device", "cpu")
 COMMANDS = [("train-m2s", "m2s.h5", "thunder.m2s"), ("train-diffusion", "diffusion.h5", "thunder.diffusion")]
@@ -29,14 +28,6 @@ COMMANDS = [("train-m2s", "m2s.h5", "thunder.m2s"), ("train-diffusion", "diffusi
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return small_dataset(tmp_path / "dataset.h5", num_frames=50).parent
-
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    """Exit code, stdout, and stderr of `thunder`, line breaks of the terminal taken out."""
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(("command", "name", "schema"), COMMANDS)

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from stages.artifacts.checkpoint import read_checkpoint
 from stages.artifacts.clips import Clip, open_clips
@@ -16,7 +15,7 @@ from stages.models.animators import load_animator
 from stages.train_animator import TrainAnimatorConfig, train_animator
 from tests.builders import small_dataset, small_head, small_waveform
 from tests.pretrained_folder import write_pretrained_folder
-from thunder_cli.app import app
+from tests.shell import run
 
 TRAIN = ("train-animator", "faceformer", "--preset", "tiny", "--steps", "3", "--batch-size", "2", "--device", "cpu")
 SAMPLE = ("sample", "speech.wav", "--model", "animator.h5", "--device", "cpu", "--force")
@@ -39,13 +38,6 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / path.name).symlink_to(path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
 
 
 def refused(*arguments: str, says: str) -> None:

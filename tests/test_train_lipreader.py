@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from stages.artifacts.checkpoint import read_checkpoint
 from stages.artifacts.clips import Clip, open_clips, write_clips
@@ -18,8 +17,8 @@ from stages.models.lip_reader import LipReader, LipReaderConfig, load_lip_reader
 from stages.runtime.provenance import Provenance
 from stages.training.lip_clips import FilmStudio, load_lip_clips, vary_film
 from stages.training.transcribed_clips import load_transcribed_clips
+from tests import shell
 from tests.builders import small_clip, small_dataset, small_head
-from thunder_cli.app import app
 
 QUICK = ("--preset", "tiny", "--steps", "2", "--batch-size", "2", "--device", "cpu")
 
@@ -32,10 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout, and stderr of `thunder train-lipreader`, line breaks of the terminal taken out."""
-    result = CliRunner().invoke(app, ["train-lipreader", *arguments], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("train-lipreader", *arguments)
 
 
 def write(path: str, *clips: Clip, head: HeadRecord | None = None) -> None:

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from stages.artifacts.checkpoint import read_checkpoint
 from stages.artifacts.clips import Clip, write_clips
 from stages.artifacts.files import open_hdf5, read_json_attribute
 from stages.models.recogniser import load_recogniser
 from stages.runtime.provenance import Provenance
+from tests import shell
 from tests.builders import small_clip, small_dataset, small_head
-from thunder_cli.app import app
 
 QUICK = ("--preset", "tiny", "--steps", "3", "--batch-size", "2", "--device", "cpu")
 
@@ -26,10 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout, and stderr of `thunder train-recogniser`, line breaks of the terminal taken out."""
-    result = CliRunner().invoke(app, ["train-recogniser", *arguments], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("train-recogniser", *arguments)
 
 
 def write(path: str, *clips: Clip) -> None:

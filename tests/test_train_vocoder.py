@@ -8,7 +8,6 @@ from shutil import copy
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from stages.artifacts.checkpoint import read_checkpoint
 from stages.artifacts.clips import write_clips
@@ -18,8 +17,8 @@ from stages.models.vocoder import ears_fingerprint, load_vocoder
 from stages.runtime.provenance import Provenance
 from stages.train_m2s import TrainM2SConfig, train_m2s
 from stages.training import loop
+from tests import shell
 from tests.builders import small_clip, small_dataset, small_head
-from thunder_cli.app import app
 
 QUICK = ("--preset", "tiny", "--steps", "4", "--batch-size", "2", "--device", "cpu")
 
@@ -45,10 +44,7 @@ def folder(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 def run(*arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout, and stderr of `thunder train-vocoder`, line breaks of the terminal taken out."""
-    result = CliRunner().invoke(app, ["train-vocoder", *QUICK, *arguments], env={"COLUMNS": "200"})
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("train-vocoder", *QUICK, *arguments)
 
 
 def test_a_vocoder_with_its_config_curves_and_provenance() -> None:

@@ -16,6 +16,7 @@ from stages.artifacts.metrics_file import read_metrics
 from stages.heads.head import build_head
 from stages.metrics import codetalker, geometry
 from stages.runtime.provenance import Provenance
+from tests import shell
 from tests.builders import small_clip, small_head
 from thunder_cli.app import app
 
@@ -80,10 +81,7 @@ def corpus(folder: Path, head: HeadRecord, *, surplus: int = 3) -> tuple[Arrays,
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(
-        app, ["evaluate", *arguments, "--convention", "codetalker", "--force"], env={"COLUMNS": "200"}
-    )
-    return result.exit_code, result.stdout, " ".join(result.stderr.split())
+    return shell.run("evaluate", *arguments, "--convention", "codetalker", "--force")
 
 
 @pytest.mark.parametrize(("units", "unit"), [("unitless", "unit²"), ("m", "m²")])
