@@ -85,8 +85,17 @@ def evaluate(
     catalogue = _catalogue(convention)
     # Name asked for -> the metrics it stands for.
     asked = {name: find_metrics(name, catalogue) for name in metrics or ()}
-    wanted = {metric.name for found in asked.values() for metric in found}
-    chosen = [metric for metric in catalogue if metrics is None or metric.name in wanted]
+    chosen = [m for m in catalogue if metrics is None or any(m in found for found in asked.values())]
+    needed = {need for metric in chosen for need in metric.needs}
+    named: dict[str, tuple[object, set[Need]]] = {
+        "reference": (reference_path, {"reference"}),
+        "m2s": (m2s_paths, {"m2s"}),
+        "recogniser": (recogniser_path, {"recogniser"}),
+        "vocoder": (vocoder_path, {"recogniser"}),
+        "lipreader": (lip_reader_paths, {"lipreader"}),
+        "same-judge": (same_judge, {"m2s", "lipreader"}),
+    }
+    _refuse_idle({name: needs for name, (value, needs) in named.items() if value and name not in optional}, needed)
     labels = _label(samples_paths)
     inputs = [*samples_paths, reference_path, *m2s_paths, recogniser_path, vocoder_path, *lip_reader_paths]
     for path in (output, csv_path, latex_path, report_path):
@@ -97,7 +106,6 @@ def evaluate(
         check_same_clips(files)
         judges = Judges(resolve_device(device))
         readers = [ClipReader(file, judges, cut=convention == "thunder") for file in files]
-        needed = {need for metric in chosen for need in metric.needs}
         if reference_path is not None and "reference" in needed:
             reference = stack.enter_context(open_clips(reference_path, "thunder.dataset"))
             with _put_up_with("reference" in optional, readers[0].lacks, "reference"):
@@ -111,7 +119,7 @@ def evaluate(
         if recogniser_path is not None and "recogniser" in needed:
             with _put_up_with("recogniser" in optional, judges.lacks, "recogniser"):
                 judges.read_speech(recogniser_path, transcripts, samples_paths[0])
-        if vocoder_path is not None and judges.m2s is not None and judges.recogniser is not None:
+        if vocoder_path is not None:
             judges.speak(vocoder_path)
         if lip_reader_paths and "lipreader" in needed:
             with _put_up_with("lipreader" in optional, judges.lacks, "lipreader"):
@@ -165,6 +173,15 @@ def _catalogue(convention: str) -> tuple[Metric, ...]:
     if convention not in CONVENTIONS:
         raise ThunderError(f"convention {convention!r} is not known; wanted {' or '.join(CONVENTIONS)}")
     return CONVENTIONS[convention]
+
+
+def _refuse_idle(given: Mapping[str, set[Need]], needed: set[Need]) -> None:
+    """Refuses options that are there for metrics which nobody asks for; `given` says what each of them is needed for."""
+    for name, needs in given.items():
+        if not needs & needed:
+            raise ThunderError(
+                f"--{name}: none of the metrics looks at it; leave it out, or ask for others by --metrics"
+            )
 
 
 def _label(paths: Sequence[Path]) -> list[str]:

@@ -33,6 +33,7 @@ from stages.metrics.hearing_bench import (
 )
 from stages.metrics.hearing_table import HearingTable
 from stages.metrics.judged_clips import JudgedClip, motion_of_another, read_judged_clips
+from stages.metrics.phone_confusions import UNKNOWN
 from stages.metrics.reconstruction import MelScale
 from stages.models.mesh_to_speech import MeshToSpeech, check_same_face, load_mesh_to_speech
 from stages.models.recogniser import load_recogniser
@@ -120,6 +121,8 @@ def evaluate_m2s(
     for split, clips in (("test", test), ("train", train), ("val", val)):
         if not clips:
             raise ThunderError(f"{dataset_path}: no clip in split {split!r}; preprocess a corpus with more people")
+    if confusions_path and all((clip.phones == UNKNOWN).all() for clip in train):
+        raise ThunderError(f"--confusions: {dataset_path} has no phones, of which units could be told; leave it out")
     audible = np.random.default_rng(seed).permutation(len(test))[:num_sounds].tolist()
     bench = HearingBench(
         test,

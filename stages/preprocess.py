@@ -29,6 +29,7 @@ from stages.runtime.provenance import Provenance, hash_inputs
 # Frames that the basis of a displacement head is fitted to; faces change little from one frame to the next.
 _MAX_FRAMES_TO_FIT = 3_000
 _FIT_BLOCK_FRAMES = 128
+_COMPONENTS = 64
 
 
 @dataclass
@@ -113,7 +114,7 @@ def preprocess(
     fps: float | None = None,
     lips: Path | None = None,
     flame: Path | None = None,
-    components: int = 64,
+    components: int | None = None,
     drop_vertices: bool = False,
     allow_mismatch: bool = False,
     jobs: int = 0,
@@ -122,7 +123,7 @@ def preprocess(
     seed: int = 0,
     head: HeadRecord | None = None,
     scale: float = 1.0,
-    biwi_test: str = "A",
+    biwi_test: str | None = None,
     progress: Progress = silent,
 ) -> PreprocessSummary:
     """Reads a corpus and writes it as a dataset.
@@ -135,7 +136,7 @@ def preprocess(
             FLAME coefficients that do not say theirs.
         lips: file of lip vertices, for corpora of meshes that do not bring one.
         flame: FLAME's own file, for FLAME coefficients.
-        components: motion features of a displacement head.
+        components: motion features of a displacement head; 64 where None.
         drop_vertices: leave the exact vertices of a corpus of meshes out of the file.
         allow_mismatch: go on where sound and motion differ by 100 ms or more.
         jobs: processes, or threads where recordings are meshes; 0 means one a core.
@@ -144,13 +145,14 @@ def preprocess(
         seed: draws the splits where the corpus has none.
         head: head that ARKit curves move; the embedded one where None.
         scale: multiplies the vertices of a folder of meshes: 0.001 where they are in millimetres.
-        biwi_test: A or B: which of BIWI's two test sets is the test split.
+        biwi_test: A or B: which of BIWI's two test sets is the test split; A where None.
 
     Returns:
         What was written, and which recordings were not.
 
     Raises:
-        ThunderError: not a corpus, or not one recording of it could be used; nothing is written then.
+        ThunderError: not a corpus, one that an option does not concern, or not one recording of it could be used; nothing is
+            written then.
     """
     # A wrong folder is what a user mends first, before an output that exists is looked at.
     check_folder(folder)
@@ -161,6 +163,11 @@ def preprocess(
     corpus = open_corpus(
         folder, layout, lips_path=lips, head=head, flame_path=flame, fps=fps, scale=scale, biwi_test=biwi_test
     )
+    of_meshes = corpus.head.kind == "displacement"
+    if not of_meshes and (drop_vertices or components is not None):
+        option = "--drop-vertices" if drop_vertices else f"--components {components}"
+        raise ThunderError(f"{option}: for a corpus of meshes only, found layout {corpus.layout}; leave it out")
+    components = _COMPONENTS if components is None else components
     summary = PreprocessSummary(output, corpus.layout, remarks=list(corpus.remarks), failures=list(corpus.problems))
     total = len(corpus.recordings) + len(corpus.problems)
     splits = _splits(corpus, seed, summary.remarks)
@@ -171,12 +178,11 @@ def preprocess(
         "drop_vertices": drop_vertices,
         "allow_mismatch": allow_mismatch,
         "scale": scale,
-        "biwi_test": biwi_test,
+        "biwi_test": biwi_test or "A",
     }
     provenance = Provenance(seed=seed, config=config, inputs=hash_inputs(corpus=folder, lips=lips, flame=flame))
     finished = unfinished_head(output, provenance, resume=resume, force=force)
     if finished is None:
-        of_meshes = corpus.head.kind == "displacement"
         finished = _with_basis(corpus, splits, components, progress) if of_meshes else corpus.head
     summary.num_features = len(finished.features)
     error, lag = ReconstructionError(), LagEstimate()

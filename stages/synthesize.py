@@ -35,6 +35,7 @@ from stages.runtime.provenance import toolkit_version
 RECIPE_NAME = "synthesis.json"
 
 # Half of the clips carry an emotion; one clip in four has a text that other people say too.
+_HELD_OUT = ("rms",)
 _NEUTRAL_SHARE = 0.4
 _SHARED_TEXT_SHARE = 0.25
 _NUM_SHARED_TEXTS = 64
@@ -80,7 +81,7 @@ def synthesize(
     fps: float = 25.0,
     engines: tuple[str, ...] = ("espeak",),
     languages: tuple[str, ...] = ("en",),
-    held_out: tuple[str, ...] = ("rms",),
+    held_out: tuple[str, ...] | None = None,
     jobs: int = 1,
     force: bool = False,
     progress: Progress = silent,
@@ -96,7 +97,8 @@ def synthesize(
         fps: frames per second of the motion.
         engines: among which the speakers are divided: espeak, flite, festival.
         languages: among which they are divided: en, de, es, fr, it, zh; one that is named twice has twice the speakers.
-        held_out: persons whose recorded voices are for the test split alone, see `held_out.splits`.
+        held_out: persons whose recorded voices are for the test split alone, see `held_out.splits`; where None, rms, if it
+            speaks.
         jobs: processes; 0 means one a core.
         force: replace a corpus that an earlier call made here.
         progress: told of every subject that is done.
@@ -120,7 +122,12 @@ def synthesize(
     num_subjects = min(num_subjects, num_clips) if num_clips is not None else num_subjects
     roles = casting(tuple(dict.fromkeys(engines)), languages)
     cast = [roles[k % len(roles)] for k in range(num_subjects)]
-    of_split = splits(cast, held_out)
+    of_split = splits(cast, _HELD_OUT if held_out is None else held_out)
+    if held_out and not any(of_split):
+        raise ThunderError(
+            f"--held-out {','.join(held_out)}: needs a recorded voice of theirs among the speakers, and two others; give "
+            f"--engine flite or festival and more --subjects, or leave it out"
+        )
     recipe = {
         "made_by": "thunder synthesize",
         "toolkit_version": toolkit_version(),

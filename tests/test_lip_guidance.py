@@ -78,7 +78,6 @@ def test_a_reader_alone_and_beside_a_listener() -> None:
     assert set(inputs_of(Path("both.h5"), "thunder.diffusion")) == {"dataset", "m2s", "lipreader"}
     assert run(*DIFFUSION, *READ, "--lipreader-input", "video", "-o", "video.h5")[0] == 0
     assert differ(weights("read.h5"), weights("video.h5"))
-    assert run(*DIFFUSION, *READ, "--weight-lipreader", "0", "-o", "mute.h5")[0] == 0
     assert not Path("read.lipreader.h5").exists()
     assert sha256_of_file(Path("lipreader.h5")) == before
     # Samples remember who read: it may not judge them.

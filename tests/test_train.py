@@ -80,7 +80,7 @@ def test_a_listener_is_one_flag_away_and_changes_what_is_learned() -> None:
 
 def test_the_deterministic_twin_gives_one_take_however_many_are_asked_for() -> None:
     assert run("train-m2s", *QUICK)[0] == 0
-    assert run("train-diffusion", *QUICK, "--regression", "--m2s", "m2s.h5", "--m2s-schedule", "late")[0] == 0
+    assert run("train-diffusion", *QUICK, "--regression", "--m2s", "m2s.h5")[0] == 0
     assert read_checkpoint(Path("diffusion.h5"), "thunder.diffusion").config["regression"] is True
     listen = ("--split", "test", "--m2s", "m2s.h5", "--device", "cpu")
     assert run("sample", *listen, "--n", "2")[0] == 0
@@ -91,7 +91,9 @@ def test_the_deterministic_twin_gives_one_take_however_many_are_asked_for() -> N
         code, _, stderr = run("sample", *listen, *choosing, "--force")
         assert code == 1
         assert "diffusion.h5: made by --regression, it leaves nothing to choose or lead" in stderr
-    assert "'sometimes'" in run("train-diffusion", *QUICK, "--m2s-schedule", "sometimes", "--force")[2]
+    code, _, stderr = run("sample", *listen, "--steps", "4", "--sampler", "ddim", "--force")
+    assert code == 1
+    assert "diffusion.h5: made by --regression, it answers in one step; leave out --steps and --sampler" in stderr
 
 
 @pytest.mark.parametrize(("command", "name", "schema"), COMMANDS)

@@ -3,12 +3,16 @@
 A command writes `output: Output = Path("dataset.h5")`: the type carries name and help, the command its default.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from thunder_cli.completions import DEVICES, PRESETS, one_of
+
+if TYPE_CHECKING:
+    from stages.training.guidance import GuidanceConfig
 
 
 def _checked_seed(seed: int) -> int:
@@ -65,20 +69,52 @@ ForgetPrior = Annotated[
 ]
 
 
-def check_guides(*, m2s: Path | None, hubert: Path | None, lipreader: Path | None, reading: tuple[object, ...]) -> None:
+def refuse_idle(why: str, **options: object) -> None:
+    """Refuses options that would change nothing.
+
+    Args:
+        why: they would, and what to do.
+        options: by name, with underscores; None or False was not given.
+
+    Raises:
+        typer.BadParameter: one that was given.
+    """
+    for name, value in options.items():
+        if value is not None and value is not False:
+            raise typer.BadParameter(why, param_hint=f"--{name.replace('_', '-')}")
+
+
+def check_guides(
+    *, m2s: Path | None, lipreader: Path | None, hearing: Mapping[str, object], reading: Mapping[str, object]
+) -> None:
     """Refuses options of those who hear and read where they are not there.
 
     Args:
-        reading: values of the options of a lip reader, beside --lipreader.
+        hearing: the options of a mesh-to-speech model, beside --m2s; and `reading` those of a lip reader, beside --lipreader.
 
     Raises:
         typer.BadParameter: such an option.
     """
-    if hubert is not None and m2s is None:
-        raise typer.BadParameter("needs --m2s MODEL", param_hint="--hubert")
-    if lipreader is None and any(reading):
-        hint = "--lipreader-input, --tune-expert or --forget-prior"
-        raise typer.BadParameter("needs --lipreader MODEL", param_hint=hint)
+    if m2s is None:
+        refuse_idle("needs --m2s MODEL", **hearing)
+    if lipreader is None:
+        refuse_idle("needs --lipreader MODEL", **reading)
+
+
+def check_weights(config: "GuidanceConfig", *, hearing: Mapping[str, object], reading: Mapping[str, object]) -> None:
+    """Refuses those who hear and read, and their options, where what they find weighs nothing.
+
+    Args:
+        config: of the training, by which they weigh.
+        hearing: as given, --m2s among them; and `reading`, --lipreader among them.
+
+    Raises:
+        typer.BadParameter: such an option.
+    """
+    for weight, options in (("weight_m2s", hearing), ("weight_lipreader", reading)):
+        if getattr(config, weight) == 0:
+            others = {name: value for name, value in options.items() if name != weight}
+            refuse_idle(f"{weight} is 0, so that it would change nothing; give it a weight, or leave it out", **others)
 
 
 def check_speech_encoder(folder: Path | None, layer: int | None) -> None:
@@ -87,5 +123,5 @@ def check_speech_encoder(folder: Path | None, layer: int | None) -> None:
     Raises:
         typer.BadParameter: such a layer.
     """
-    if layer is not None and folder is None:
-        raise typer.BadParameter("needs --speech-encoder FOLDER", param_hint="--speech-encoder-layer")
+    if folder is None:
+        refuse_idle("needs --speech-encoder FOLDER", speech_encoder_layer=layer)

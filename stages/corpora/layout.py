@@ -73,7 +73,7 @@ def open_corpus(
     flame_path: Path | None = None,
     fps: float | None = None,
     scale: float = 1.0,
-    biwi_test: str = "A",
+    biwi_test: str | None = None,
 ) -> Corpus:
     """Lists the recordings of a corpus of any known layout.
 
@@ -85,7 +85,7 @@ def open_corpus(
         flame_path: FLAME's own file, for FLAME coefficients.
         fps: frame rate of recordings that do not say theirs.
         scale: factor to metres, for a folder of meshes.
-        biwi_test: A or B, the test set of BIWI that is wanted.
+        biwi_test: A or B, the test set of BIWI that is wanted; A where None.
 
     Raises:
         ThunderError: unknown layout, an option of another layout, something that the whole corpus needs is missing or
@@ -101,8 +101,12 @@ def open_corpus(
         raise ThunderError(f"--flame {flame_path}: for FLAME coefficients only, found layout {found}; leave it out")
     if scale != 1.0 and found != "meshes":
         raise ThunderError(f"--scale {scale:g}: for a folder of meshes only, found layout {found}; leave it out")
+    if biwi_test is not None and found != "biwi":
+        raise ThunderError(f"--biwi-test {biwi_test}: for BIWI only, found layout {found}; leave it out")
+    if lips_path is not None and found == "arkit":
+        raise ThunderError(f"--lips {lips_path}: ARKit curves move a head that has its lips; leave it out")
     check_links(folder)
-    corpus = _read(folder, found, lips_path, head, flame_path, fps, scale, biwi_test)
+    corpus = _read(folder, found, lips_path, head, flame_path, fps, scale, biwi_test or "A")
     if not corpus.recordings:
         problems = list(corpus.problems)
         reasons = summarise_failures(problems, len(problems), "recordings") if problems else "no recordings found"

@@ -47,8 +47,12 @@ def sampling_options(config: MotionConfig, denoiser: MotionDenoiser, path: Path)
         path: of the denoiser, for messages.
 
     Raises:
-        ThunderError: a name that the model does not know, or a number out of range.
+        ThunderError: a name that the model does not know, a number out of range, or steps of a model that takes one.
     """
+    idle = [name for name in ("steps", "sampler") if name in config.model_fields_set]
+    if denoiser.config.regression and idle:
+        options = " and ".join(f"--{name}" for name in idle)
+        raise ThunderError(f"{path}: made by --regression, it answers in one step; leave out {options}")
     if not 1 <= config.steps <= denoiser.config.num_timesteps:
         raise ThunderError(f"--steps wanted 1 to {denoiser.config.num_timesteps}, found {config.steps}")
     if not 0 <= config.guidance <= 100:

@@ -101,10 +101,11 @@ class Judges:
         """Lets a vocoder make sound of what is heard, for the recogniser.
 
         Raises:
-            ThunderError: not such a model, or one made for another listener.
+            ThunderError: not such a model, one made for another listener, or nobody there whom it would speak for.
         """
-        assert self.m2s is not None
-        assert self.m2s_path is not None
+        if self.m2s is None or self.m2s_path is None or self.recogniser is None:
+            reason = self.lacks.get("m2s") or self.lacks.get("recogniser") or "needs a recogniser"
+            raise ThunderError(f"--vocoder {path}: speaks for a recogniser what is heard: {reason}")
         vocoder = load_vocoder(path, self.device)
         check_same_ears(vocoder, self.m2s, path, self.m2s_path)
         self.vocoder, self.vocoder_path = vocoder, path

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
-from thunder_cli.options import Force, Json
+from thunder_cli.options import Force, Json, refuse_idle
 
 
 class Published(StrEnum):
@@ -26,9 +26,12 @@ def import_(
         Path | None,
         typer.Option("--speech-encoder", help="Folder of the wav2vec 2.0 that an animator was trained with."),
     ] = None,
-    dataset: Annotated[Path, typer.Option("--dataset", help="A dataset of the corpus that it was trained on.")] = Path(
-        "dataset.h5"
-    ),
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            "--dataset", help="A dataset of the corpus that an animator was trained on.  [default: dataset.h5]"
+        ),
+    ] = None,
     autoencoder: Annotated[
         Path | None, typer.Option("--autoencoder", help="The file of codetalker's first stage, where it is another.")
     ] = None,
@@ -48,22 +51,19 @@ def import_(
 
     Example: `thunder import faceformer vocaset.pth --speech-encoder wav2vec2-base-960h --dataset dataset.h5`
     """
-    if autoencoder is not None and model is not Published.CODETALKER:
-        raise typer.BadParameter("only codetalker has an autoencoder", param_hint="--autoencoder")
+    if model is not Published.CODETALKER:
+        refuse_idle("only codetalker has an autoencoder", autoencoder=autoencoder)
     if model is Published.AUTO_AVSR:
         if vocabulary is None:
             raise typer.BadParameter("auto-avsr writes word pieces: needs their model", param_hint="--vocabulary")
-        if speech_encoder is not None:
-            raise typer.BadParameter("auto-avsr hears with what its file holds", param_hint="--speech-encoder")
+        refuse_idle("auto-avsr hears with what its file holds", speech_encoder=speech_encoder)
+        refuse_idle("auto-avsr animates no head; leave it out", dataset=dataset)
         _import_reader(weights, output or Path("lipreader.h5"), vocabulary, units, force=force, json=json)
         return
-    if vocabulary is not None or units is not None:
-        raise typer.BadParameter(
-            "only auto-avsr writes word pieces", param_hint="--vocabulary" if vocabulary else "--units"
-        )
+    refuse_idle("only auto-avsr writes word pieces", vocabulary=vocabulary, units=units)
     if speech_encoder is None:
         raise typer.BadParameter("needs the wav2vec 2.0 that it was trained with", param_hint="--speech-encoder")
-    output = output or Path("animator.h5")
+    output, dataset = output or Path("animator.h5"), dataset or Path("dataset.h5")
 
     from stages.import_ import import_codetalker, import_faceformer
 

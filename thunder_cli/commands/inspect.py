@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console, pictures
-from thunder_cli.options import Force, Json, Quiet
+from thunder_cli.options import Force, Json, Quiet, refuse_idle
 
 # A face of fewer columns of half blocks is no face.
 _COLUMNS_A_FACE, _MOST_FACES, _FACE_HEIGHT = 36, 4, 240
@@ -21,7 +21,7 @@ def inspect(
     ] = None,
     no_pictures: Annotated[bool, typer.Option("--no-pictures", help="Show none, though the terminal could.")] = False,
     json: Json = False,
-    depth: Annotated[int, typer.Option(help="How many levels of groups to list.", min=1)] = 2,
+    depth: Annotated[int | None, typer.Option(help="How many levels of groups to list.  \\[default: 2]", min=1)] = None,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -32,10 +32,12 @@ def inspect(
     from stages import inspect as stage
 
     if report is not None:
+        refuse_idle("a page lists no groups; leave it out", depth=depth)
+        refuse_idle("a page has its pictures always; leave it out", no_pictures=no_pictures)
         stage.report_artifact(path, report, force=force, progress=console.progress(quiet=quiet))
         console.print_result({"wrote": str(report)}, as_json=json)
         return
-    description = stage.describe_artifact(path, depth=depth)
+    description = stage.describe_artifact(path, depth=2 if depth is None else depth)
     if json:
         console.print_json(description.as_dict())
         return

@@ -28,15 +28,20 @@ def preprocess(
     flame: Annotated[
         Path | None, typer.Option(help="FLAME's own file, .pkl or .npz, for a corpus of FLAME coefficients.")
     ] = None,
-    components: Annotated[int, typer.Option(help="Motion features of a corpus of meshes.", min=1)] = 64,
+    components: Annotated[
+        int | None, typer.Option(help="Motion features of a corpus of meshes.  \\[default: 64]", min=1)
+    ] = None,
     drop_vertices: Annotated[bool, typer.Option("--drop-vertices", help="Keep no exact vertices.")] = False,
     scale: Annotated[
         float, typer.Option(help="Factor to metres, for a folder of meshes: 0.001 for millimetres.")
     ] = 1.0,
     biwi_test: Annotated[
-        str,
-        typer.Option(help="BIWI's test set: A (known speakers) or B (new ones).", autocompletion=one_of(("A", "B"))),
-    ] = "A",
+        str | None,
+        typer.Option(
+            help="BIWI's test set: A (known speakers) or B (new ones).  \\[default: A]",
+            autocompletion=one_of(("A", "B")),
+        ),
+    ] = None,
     allow_mismatch: Annotated[
         bool, typer.Option("--allow-mismatch", help="Go on where sound and motion differ by 100 ms or more.")
     ] = False,

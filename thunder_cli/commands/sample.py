@@ -9,7 +9,7 @@ import typer
 
 from thunder_cli import console
 from thunder_cli.completions import EMOTIONS, SAMPLERS, SPLITS, one_of
-from thunder_cli.options import ConfigFile, Device, Force, Hubert, Json, Output, Quiet, Seed
+from thunder_cli.options import ConfigFile, Device, Force, Hubert, Json, Output, Quiet, Seed, refuse_idle
 
 
 def sample(
@@ -27,7 +27,9 @@ def sample(
         str | None,
         typer.Option("--split", help="Also animate the clips of train, val or test.", autocompletion=one_of(SPLITS)),
     ] = None,
-    dataset: Annotated[Path, typer.Option("--dataset", help="Where --split looks.")] = Path("dataset.h5"),
+    dataset: Annotated[
+        Path | None, typer.Option("--dataset", help="Where --split looks.  [default: dataset.h5]")
+    ] = None,
     clips: Annotated[
         int | None, typer.Option("--clips", help="Of that split, always the same ones.  [default: all]", min=1)
     ] = None,
@@ -116,12 +118,10 @@ def sample(
         "subject": subject,
     }
     if inputs == [Path("-")]:
-        for name, value in {
-            "--split": split, "--clips": clips, "--m2s": m2s, "--hubert": hubert, "--audio-guidance": audio_guidance,
-            "--rerank": rerank, "--draws": draws, "--speech-encoder": speech_encoder,
-        }.items():  # fmt: skip
-            if value is not None:
-                raise typer.BadParameter("needs the whole speech; name a file instead of -", param_hint=name)
+        refuse_idle(
+            "needs the whole speech; name a file instead of -", split=split, dataset=dataset, clips=clips, m2s=m2s,
+            hubert=hubert, audio_guidance=audio_guidance, rerank=rerank, draws=draws, speech_encoder=speech_encoder,
+        )  # fmt: skip
         if n not in (None, 1):
             raise typer.BadParameter(f"a stream has one take, found {n}; name a file instead of -", param_hint="--n")
         chosen = output if _is_given(ctx, "output") else None
@@ -135,8 +135,10 @@ def sample(
         raise typer.BadParameter(
             "name a sound file or folder, or give --split" if clips is None else "--clips needs --split"
         )
-    if hubert is not None and m2s is None:
-        raise typer.BadParameter("needs --m2s MODEL", param_hint="--hubert")
+    if split is None:
+        refuse_idle("needs --split NAME", dataset=dataset)
+    if m2s is None:
+        refuse_idle("needs --m2s MODEL", hubert=hubert)
 
     from stages.sample import SampleConfig, find_listener, find_model, find_sounds
     from stages.sample import sample as sample_stage
@@ -151,8 +153,8 @@ def sample(
     # A wrong path is what a user mends first, before a model is looked for.
     files = find_sounds(inputs or [])
     resolved = SampleConfig.resolve(file=config, options=options)
-    if draws is not None and resolved.rerank is None:
-        raise typer.BadParameter("needs --rerank m2s", param_hint="--draws")
+    if resolved.rerank is None:
+        refuse_idle("needs --rerank m2s", draws=draws)
     found_model = find_model(model)
     listener = find_listener(m2s, resolved)
     if listener is not None and listener != m2s:
@@ -164,7 +166,7 @@ def sample(
         output,
         resolved,
         model=found_model,
-        dataset=dataset,
+        dataset=dataset or Path("dataset.h5"),
         split=split,
         m2s=listener,
         hubert=hubert,

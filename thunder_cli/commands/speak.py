@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
-from thunder_cli.options import Device, Force, Json, Output, Quiet
+from thunder_cli.options import Device, Force, Json, Output, Quiet, refuse_idle
 
 
 def speak(
@@ -31,7 +31,9 @@ def speak(
             "--film", help="Also film each take beside both spectrograms, with the input, then its own sound."
         ),
     ] = False,
-    size: Annotated[int, typer.Option("--size", help="Height of a film's panel in pixels.")] = 480,
+    size: Annotated[
+        int | None, typer.Option("--size", help="Height of a film's panel in pixels.  \\[default: 480]")
+    ] = None,
     output: Output = Path("spoken"),
     clip: Annotated[
         list[str] | None, typer.Option("--clip", help="Clip to speak; repeatable. All, if not given.")
@@ -45,6 +47,9 @@ def speak(
 
     Example: `thunder speak samples.h5 --film -o spoken/`
     """
+    if not film:
+        refuse_idle("needs --film", size=size)
+
     from stages.speak import find_m2s, find_vocoder
     from stages.speak import speak as speak_stage
 
@@ -57,7 +62,7 @@ def speak(
         vocoder=found_vocoder,
         clip_ids=clip or (),
         film=film,
-        panel_height=size,
+        panel_height=480 if size is None else size,
         device=device,
         force=force,
         progress=console.progress(quiet=quiet),

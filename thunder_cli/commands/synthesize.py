@@ -31,8 +31,12 @@ def synthesize(
         ),
     ] = "en",
     held_out: Annotated[
-        str, typer.Option(help="Persons whose recorded voices are for the test split alone, with commas; '' for none.")
-    ] = "rms",
+        str | None,
+        typer.Option(
+            help="Persons whose recorded voices are for the test split alone, with commas; '' for none.  "
+            "[default: rms, if it speaks]"
+        ),
+    ] = None,
     seed: Seed = 0,
     jobs: Jobs = 0,
     force: Force = False,
@@ -57,7 +61,7 @@ def synthesize(
         fps=fps,
         engines=_listed(engine),
         languages=_listed(languages),
-        held_out=_listed(held_out),
+        held_out=None if held_out is None else _listed(held_out),
         jobs=jobs,
         force=force,
         progress=console.progress(quiet=quiet),

@@ -31,6 +31,8 @@ from thunder_cli.options import (
     WeightM2s,
     check_guides,
     check_speech_encoder,
+    check_weights,
+    refuse_idle,
 )
 
 
@@ -56,8 +58,11 @@ def train_animator(
     speech_encoder_layer: Annotated[
         int | None, typer.Option("--speech-encoder-layer", help="Of that folder.  [default: the last]", min=1)
     ] = None,
+    encoder_from: Annotated[
+        Path | None, typer.Option("--encoder-from", help="A diffusion.h5 whose own speech encoder to begin with.")
+    ] = None,
     freeze_encoder: Annotated[
-        bool, typer.Option("--freeze-encoder", help="Leave that folder's network as it is.")
+        bool, typer.Option("--freeze-encoder", help="Leave the speech encoder as it is.")
     ] = False,
     teacher_forcing: Annotated[
         bool, typer.Option("--teacher-forcing", help="Feed the true frame before; quicker, and further from sampling.")
@@ -69,6 +74,12 @@ def train_animator(
     autoencoder_steps: Annotated[
         int | None,
         typer.Option("--autoencoder-steps", help="Of codetalker's first stage, which learns codes of motion.", min=1),
+    ] = None,
+    autoencoder_from: Annotated[
+        Path | None, typer.Option("--autoencoder-from", help="A codetalker whose first stage to take as it is.")
+    ] = None,
+    max_clips: Annotated[
+        int | None, typer.Option("--max-clips", help="Use so many training clips, drawn by the seed.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Windows a step.")] = None,
     learning_rate: LearningRate = None,
@@ -87,10 +98,23 @@ def train_animator(
 
     Example: `thunder train-animator faceformer dataset.h5`
     """
-    check_guides(m2s=m2s, hubert=hubert, lipreader=lipreader, reading=(lipreader_input, tune_expert, forget_prior))
+    hearing = {"hubert": hubert, "weight_m2s": weight_m2s}
+    reading = {
+        "weight_lipreader": weight_lipreader,
+        "lipreader_input": lipreader_input,
+        "tune_expert": tune_expert,
+        "forget_prior": forget_prior,
+    }
+    check_guides(m2s=m2s, lipreader=lipreader, hearing=hearing, reading=reading)
     check_speech_encoder(speech_encoder, speech_encoder_layer)
-    if autoencoder_steps is not None and animator is not Animator.CODETALKER:
-        raise typer.BadParameter("only codetalker has an autoencoder", param_hint="--autoencoder-steps")
+    if animator is Animator.CODETALKER:
+        refuse_idle("codetalker is always fed the true frames; leave it out", teacher_forcing=teacher_forcing)
+        if autoencoder_from is not None:
+            refuse_idle("--autoencoder-from takes one that is trained", autoencoder_steps=autoencoder_steps)
+    else:
+        refuse_idle(
+            "only codetalker has an autoencoder", autoencoder_steps=autoencoder_steps, autoencoder_from=autoencoder_from
+        )
 
     from stages.train_animator import TrainAnimatorConfig, TrainCodeTalkerConfig
     from stages.train_animator import train_animator as train_stage
@@ -98,6 +122,7 @@ def train_animator(
     options = {
         "steps": steps,
         "autoencoder_steps": autoencoder_steps,
+        "max_clips": max_clips,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "freeze_encoder": freeze_encoder or None,
@@ -111,15 +136,19 @@ def train_animator(
     }
     coded = animator is Animator.CODETALKER
     settings: type[TrainAnimatorConfig] = TrainCodeTalkerConfig if coded else TrainAnimatorConfig
+    resolved = settings.resolve(preset=preset, file=config, options=options)
+    check_weights(resolved, hearing=hearing | {"m2s": m2s}, reading=reading | {"lipreader": lipreader})
     summary = train_stage(
         dataset,
         output,
-        settings.resolve(preset=preset, file=config, options=options),
+        resolved,
         m2s=m2s,
         hubert=hubert,
         lipreader=lipreader,
         speech_encoder=speech_encoder,
         speech_encoder_layer=speech_encoder_layer,
+        encoder_from=encoder_from,
+        autoencoder_from=autoencoder_from,
         seed=seed,
         device=device,
         force=force,

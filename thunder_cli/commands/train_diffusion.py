@@ -30,6 +30,8 @@ from thunder_cli.options import (
     WeightM2s,
     check_guides,
     check_speech_encoder,
+    check_weights,
+    refuse_idle,
 )
 
 
@@ -96,7 +98,16 @@ def train_diffusion(
 
     Example: `thunder train-diffusion dataset.h5 --m2s m2s.h5 --lipreader lipreader.h5`
     """
-    check_guides(m2s=m2s, hubert=hubert, lipreader=lipreader, reading=(lipreader_input, tune_expert, forget_prior))
+    hearing = {"hubert": hubert, "weight_m2s": weight_m2s}
+    reading = {
+        "weight_lipreader": weight_lipreader,
+        "lipreader_input": lipreader_input,
+        "tune_expert": tune_expert,
+        "forget_prior": forget_prior,
+    }
+    check_guides(m2s=m2s, lipreader=lipreader, hearing=hearing, reading=reading)
+    if m2s is None and lipreader is None:
+        refuse_idle("needs --m2s MODEL or --lipreader MODEL", m2s_schedule=m2s_schedule)
     check_speech_encoder(speech_encoder, speech_encoder_layer)
 
     from stages.train_diffusion import TrainDiffusionConfig
@@ -122,10 +133,14 @@ def train_diffusion(
         "weight_velocity": weight_velocity,
         "weight_smoothness": weight_smoothness,
     }
+    resolved = TrainDiffusionConfig.resolve(preset=preset, file=config, options=options)
+    check_weights(resolved, hearing=hearing | {"m2s": m2s}, reading=reading | {"lipreader": lipreader})
+    if resolved.regression:
+        refuse_idle("what regresses has one timestep; leave it out", m2s_schedule=m2s_schedule)
     summary = train_stage(
         dataset,
         output,
-        TrainDiffusionConfig.resolve(preset=preset, file=config, options=options),
+        resolved,
         m2s=m2s,
         hubert=hubert,
         lipreader=lipreader,

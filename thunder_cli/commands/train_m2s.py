@@ -20,6 +20,7 @@ from thunder_cli.options import (
     Resume,
     Seed,
     Steps,
+    refuse_idle,
 )
 
 
@@ -53,8 +54,8 @@ def train_m2s(
 
     Example: `thunder train-m2s dataset.h5 --input mouth2s`
     """
-    if hubert_layer is not None and hubert is None:
-        raise typer.BadParameter("needs --hubert FOLDER", param_hint="--hubert-layer")
+    if hubert is None:
+        refuse_idle("needs --hubert FOLDER", hubert_layer=hubert_layer)
 
     from stages.train_m2s import TrainM2SConfig
     from stages.train_m2s import train_m2s as train_stage
