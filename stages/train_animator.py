@@ -19,12 +19,12 @@ from stages.models.codetalker import CodeTalker, CodeTalkerConfig
 from stages.models.folder_of_model import values_of_folder
 from stages.models.speech_encoder import FolderEncoder, SpeechEncoder
 from stages.runtime.devices import resolve_device
-from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.animator_objective import AnimatorObjective, spread_of
 from stages.training.blame import worst_window
 from stages.training.clips_in_memory import TrainingClip, load_training_clips, normalise_by, read_sounds
+from stages.training.first_encoder import begin_with, check_encoder, load_encoder
 from stages.training.guidance import (
     GuidanceConfig,
     check_outputs,
@@ -35,7 +35,15 @@ from stages.training.guidance import (
 )
 from stages.training.interruption import check_state
 from stages.training.loop import TrainingSummary, mean_terms, summarise, train
-from stages.training.motion_codebook import AutoencoderObjective, CodebookPaths, draw_codebook, learn_codebook
+from stages.training.motion_codebook import (
+    AutoencoderObjective,
+    CodebookPaths,
+    draw_codebook,
+    learn_codebook,
+    load_first_stage,
+    sizes_of_first_stage,
+    take_first_stage,
+)
 from stages.training.spoken_words import extracts_of
 from stages.training.windows import END_SHARE, WindowShape, draw_windows, windows_at_starts
 
@@ -50,7 +58,9 @@ class TrainAnimatorConfig(GuidanceConfig):
         window: frames at a time; published are whole sentences.
         period: frames after which positions repeat; None is a second, as published.
         encoder_*: sizes of our own speech encoder; `encoder_dim` is also what the features of a folder are brought to.
-        freeze_encoder: leave the speech encoder of a folder as it is; published is training all but its convolutions.
+        freeze_encoder: leave the speech encoder of a folder, or of another model, as it is; published is training all but its
+            convolutions.
+        max_clips: training clips to use, drawn by the seed; all if None.
         num_vertices: that the loss compares, drawn once from all; None compares all, as published.
         weight_features, teacher_forcing, drop_subject: see `AnimatorObjective`; published are 0, no, and 0.
         weight_lips: of the lips' vertices; 1 is that of Han et al. Of those who hear and read, see `GuidanceConfig`.
@@ -69,6 +79,7 @@ class TrainAnimatorConfig(GuidanceConfig):
     encoder_layers: int = Field(8, ge=1)
     encoder_kernel: int = Field(11, ge=1)
     freeze_encoder: bool = False
+    max_clips: int | None = Field(None, ge=1)
     num_vertices: int | None = Field(None, ge=1)
     weight_features: float = Field(0.0, ge=0)
     weight_lips: float = Field(0.0, ge=0)
@@ -144,6 +155,8 @@ def train_animator(
     lipreader: Path | None = None,
     speech_encoder: Path | None = None,
     speech_encoder_layer: int | None = None,
+    encoder_from: Path | None = None,
+    autoencoder_from: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     force: bool = False,
@@ -158,24 +171,30 @@ def train_animator(
         lipreader: the lip reader that reads the generated motion; None trains without.
         speech_encoder: a `transformers` folder of wav2vec 2.0, HuBERT or WavLM to hear speech by; None uses our encoder.
         speech_encoder_layer: of that folder, from 1; None is the last, as published.
+        encoder_from: a `thunder.diffusion`, whose speech encoder to begin with; its sizes take the place of the configured
+            ones.
+        autoencoder_from: a CodeTalker, whose first stage to take in place of training one; as with `encoder_from`.
 
     Raises:
         ThunderError: a dataset that cannot be trained on, or of which nothing can be read; an M2S model of another head, or
             without its folder; an output that exists; a loss that is not a number.
     """
-    state_path, codebook = output.with_suffix(".state.h5"), CodebookPaths.beside(output)
-    _check_start(output, config, speech_encoder, [dataset, m2s, lipreader], resume=resume, force=force)
+    state_path = output.with_suffix(".state.h5")
+    check_encoder(frozen=config.freeze_encoder, speech_encoder=speech_encoder, encoder_from=encoder_from)
+    inputs = [dataset, m2s, lipreader, encoder_from, autoencoder_from]
+    _check_start(output, config, inputs, resume=resume, force=force)
+    first_stage = None if autoencoder_from is None else load_first_stage(autoencoder_from)
     chosen_device = resolve_device(device)
     folder = _load_folder(speech_encoder, speech_encoder_layer, chosen_device)
     with open_clips(dataset, "thunder.dataset") as file:
         record = file.head
         guidance = load_guidance(config, record, chosen_device, m2s=m2s, hubert=hubert, lipreader=lipreader)
-        clips, fps = load_training_clips(file, "train", progress)
+        clips, fps = load_training_clips(file, "train", progress, at_most=config.max_clips, seed=seed)
         val_clips = load_training_clips(file, "val", progress)[0] if file.ids("val") else []
         del val_clips[_MAX_VALIDATION_CLIPS:]
         script, val_script = prepare_clips(guidance, file, clips, val_clips, fps, config, seed, progress)
         torch.manual_seed(seed)
-        network = _build_network(config, clips, fps, folder)
+        network = _build_network(config, clips, fps, folder, encoder_from, first_stage)
         encoder = network.speech_encoder
         if isinstance(encoder, FolderEncoder):
             read_sounds(clips + val_clips, file, encoder, progress)
@@ -197,17 +216,14 @@ def train_animator(
     shape = WindowShape(
         config.window, fps, mel_margin=network.speech_margin, sound_hz=encoder.rate_hz, silence=encoder.silence
     )
-    hashes = hash_inputs(dataset=dataset, m2s=m2s, lipreader=lipreader)
+    hashes = hash_inputs(
+        dataset=dataset, m2s=m2s, lipreader=lipreader, encoder_from=encoder_from, autoencoder_from=autoencoder_from
+    )
     if folder is not None:
         hashes["speech_encoder"] = folder.identity
-    first_curves: dict[str, np.ndarray] = {}
-    if isinstance(network, CodeTalker):
-        if not resume:
-            # Interrupted in the first stage, it would go on in the second where another was.
-            state_path.unlink(missing_ok=True)
-        first_curves = _learn_codes(
-            network, objective, config, clips, val_clips, shape, codebook, hashes, chosen_device, seed, resume, progress
-        )
+    first_curves = _learn_codes(
+        network, objective, config, clips, val_clips, shape, output, hashes, chosen_device, seed, resume, progress
+    )
     numbers = {name: index for index, name in enumerate(network.config.subjects, start=1)}
     subject = torch.tensor([numbers[clip.subject] for clip in clips])
     val_subject = torch.tensor([numbers.get(clip.subject, 0) for clip in val_clips])
@@ -259,14 +275,13 @@ def train_animator(
         provenance,
         force=True,
     )
-    codebook.remove()
+    CodebookPaths.beside(output).remove()
     return summarise(trained, output, network, config, left_out=unread(script, val_script))
 
 
 def _check_start(
     output: Path,
     config: TrainAnimatorConfig,
-    speech_encoder: Path | None,
     inputs: list[Path | None],
     *,
     resume: bool,
@@ -274,8 +289,6 @@ def _check_start(
 ) -> None:
     """Refuses what cannot be begun, or gone on with, before anything is read."""
     state_path, codebook = output.with_suffix(".state.h5"), CodebookPaths.beside(output)
-    if config.freeze_encoder and speech_encoder is None:
-        raise ThunderError("--freeze-encoder wants an encoder that has learned; give --speech-encoder")
     if not resume:
         check_outputs(output, config, force=force, inputs=inputs)
     goes_on = config.architecture == "codetalker" and codebook.check(resume=resume, force=force)
@@ -291,21 +304,30 @@ def _load_folder(path: Path | None, layer: int | None, device: torch.device) -> 
 
 
 def _learn_codes(
-    network: CodeTalker,
+    network: Animator,
     second: AnimatorObjective,
     config: TrainAnimatorConfig,
     clips: list[TrainingClip],
     val_clips: list[TrainingClip],
     shape: WindowShape,
-    paths: CodebookPaths,
+    output: Path,
     inputs: dict[str, str],
     device: torch.device,
     seed: int,
     resume: bool,
     progress: Progress,
 ) -> dict[str, np.ndarray]:
-    """Trains the autoencoder of a network, compared with the truth as the whole will be; returns its curves."""
+    """Trains the autoencoder of a network that has one to learn, compared with the truth as the whole will be.
+
+    Returns:
+        Its curves.
+    """
+    if not isinstance(network, CodeTalker) or "autoencoder_from" in inputs:
+        return {}
     assert isinstance(config, TrainCodeTalkerConfig), "CodeTalker is built from its own configuration"
+    if not resume:
+        # Interrupted in the first stage, it would go on in the second where another was.
+        output.with_suffix(".state.h5").unlink(missing_ok=True)
     first = AutoencoderObjective(
         network, second.head, vertices=second.vertices, scale=second.scale, weight_features=second.weight_features
     )
@@ -318,7 +340,7 @@ def _learn_codes(
         clips,
         val_clips,
         shape,
-        paths,
+        CodebookPaths.beside(output),
         inputs=inputs,
         device=device,
         seed=seed,
@@ -328,19 +350,35 @@ def _learn_codes(
 
 
 def _build_network(
-    config: TrainAnimatorConfig, clips: list[TrainingClip], fps: float, folder: PretrainedSpeech | None
+    config: TrainAnimatorConfig,
+    clips: list[TrainingClip],
+    fps: float,
+    folder: PretrainedSpeech | None,
+    encoder_from: Path | None,
+    first_stage: CodeTalker | None,
 ) -> Animator:
     """The animator for these clips, knowing their subjects and normalising by their statistics."""
     kind = CodeTalkerConfig if config.architecture == "codetalker" else AnimatorConfig
     values = config.model_dump(include=set(kind.model_fields))
-    values |= values_of_folder(folder) | {
-        "num_features": clips[0].motion.shape[1],
-        "fps": fps,
-        "subjects": tuple(sorted({clip.subject for clip in clips})),
-        "period": config.period or max(1, round(fps)),
-    }
+    encoder, sizes = load_encoder(encoder_from)
+    values |= (
+        sizes
+        | values_of_folder(folder)
+        | {
+            "num_features": clips[0].motion.shape[1],
+            "fps": fps,
+            "subjects": tuple(sorted({clip.subject for clip in clips})),
+            "period": config.period or max(1, round(fps)),
+        }
+    )
     if config.architecture == "codetalker":
         values["decoded_frames"] = config.window
+    if first_stage is not None:
+        values |= sizes_of_first_stage(first_stage)
     network = build_animator(resolve_animator(config.architecture, values, config.architecture), folder)
     normalise_by(clips, network)
+    begin_with(network.speech_encoder, encoder, frozen=config.freeze_encoder)
+    if first_stage is not None:
+        assert isinstance(network, CodeTalker), "only CodeTalker has a first stage"
+        take_first_stage(network, first_stage)
     return network

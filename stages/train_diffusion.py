@@ -18,11 +18,9 @@ from stages.models.motion_denoiser import (
     MotionDenoiser,
     MotionDenoiserConfig,
     checkpoint_of,
-    load_motion_denoiser,
 )
 from stages.models.speech_encoder import FolderEncoder
 from stages.runtime.devices import resolve_device
-from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.blame import worst_window
@@ -40,6 +38,7 @@ from stages.training.diffusion_objective import (
     ListeningSchedule,
     measure_scales,
 )
+from stages.training.first_encoder import begin_with, check_encoder, load_encoder
 from stages.training.guidance import (
     GuidanceConfig,
     check_outputs,
@@ -146,7 +145,7 @@ def train_diffusion(
             without its folder; an output that exists; a loss that is not a number.
     """
     state_path = output.with_suffix(".state.h5")
-    _check_encoder(config, speech_encoder, encoder_from)
+    check_encoder(frozen=config.freeze_encoder, speech_encoder=speech_encoder, encoder_from=encoder_from)
     if not resume:
         check_outputs(output, config, force=force, inputs=[dataset, m2s, lipreader, encoder_from])
     check_state(state_path, resume=resume, force=force)
@@ -265,15 +264,6 @@ def _load_clips(
     return clips, fps
 
 
-def _check_encoder(config: TrainDiffusionConfig, speech_encoder: Path | None, encoder_from: Path | None) -> None:
-    if config.freeze_encoder and speech_encoder is None and encoder_from is None:
-        raise ThunderError(
-            "--freeze-encoder wants an encoder that has learned; give --speech-encoder or --encoder-from"
-        )
-    if speech_encoder is not None and encoder_from is not None:
-        raise ThunderError("--speech-encoder and --encoder-from both say what hears the speech; give one of them")
-
-
 def _build_network(
     config: TrainDiffusionConfig,
     clips: list[TrainingClip],
@@ -283,11 +273,8 @@ def _build_network(
 ) -> MotionDenoiser:
     """The denoiser for these clips, knowing their emotions and subjects and normalising by their statistics."""
     values = config.model_dump(include=set(MotionDenoiserConfig.model_fields))
-    source = None
-    if encoder_from is not None:
-        source = load_motion_denoiser(encoder_from)[0]
-        values |= source.config.model_dump(include={"encoder_dim", "encoder_layers", "encoder_kernel"})
-    values |= values_of_folder(network_of_folder)
+    source, sizes = load_encoder(encoder_from)
+    values |= sizes | values_of_folder(network_of_folder)
     network = MotionDenoiser(
         MotionDenoiserConfig(
             num_features=clips[0].motion.shape[1],
@@ -299,9 +286,7 @@ def _build_network(
         network_of_folder,
     )
     normalise_by(clips, network)
-    if source is not None:
-        network.speech_encoder.load_state_dict(source.speech_encoder.state_dict())
-        network.speech_encoder.requires_grad_(not config.freeze_encoder)
+    begin_with(network.speech_encoder, source, frozen=config.freeze_encoder)
     return network
 
 

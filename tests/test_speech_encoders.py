@@ -148,6 +148,22 @@ def test_an_encoder_of_another_model_is_kept_or_learned_on() -> None:
     done(*SAMPLE, "--model", "kept.h5", "--force")  # with nothing else given
 
 
+def test_a_deterministic_animator_begins_with_it_too() -> None:
+    own = {name: value for name, value in weights_of("own.h5").items() if name.startswith("speech_encoder")}
+    common = ("train-animator", "faceformer", *QUICK, "--max-clips", "1", "--encoder-from", "own.h5", "--force")
+    done(*common, "--freeze-encoder")
+    kept = read_checkpoint(Path("animator.h5"), "thunder.animator")
+    assert all(np.array_equal(kept.weights[name], value) for name, value in own.items())
+    source = read_checkpoint(Path("own.h5"), "thunder.diffusion")
+    for name in ("speech_encoder.mel_mean", "speech_encoder.mel_scale"):
+        np.testing.assert_array_equal(kept.normalisation[name], source.normalisation[name])
+    assert len(kept.config["subjects"]) == 1
+    done(*common, "--learning-rate", "0.01")
+    on = read_checkpoint(Path("animator.h5"), "thunder.animator").weights
+    assert not all(np.array_equal(on[name], value) for name, value in own.items())
+    refused("train-animator", "faceformer", *QUICK, "--freeze-encoder", says="wants an encoder that has learned")
+
+
 def test_what_does_not_go_together() -> None:
     refused("train-diffusion", *QUICK, "--freeze-encoder", says="--freeze-encoder wants an encoder that has learned")
     both = ("--encoder-from", "own.h5", *HEARS)

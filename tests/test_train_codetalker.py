@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from stages import train_animator as stage
-from stages.artifacts.checkpoint import read_checkpoint
+from stages.artifacts.checkpoint import read_checkpoint, write_checkpoint
 from stages.artifacts.clips import open_clips
+from stages.artifacts.files import inputs_of
 from stages.audio.waveform import write_wav
 from stages.heads.head import build_head
-from stages.models.animators import load_animator
+from stages.models.animators import checkpoint_of, load_animator
 from stages.models.codetalker import CodeTalker, CodeTalkerConfig
 from stages.runtime.progress import silent
+from stages.runtime.provenance import Provenance, sha256_of_file
 from stages.train_animator import TrainCodeTalkerConfig
 from stages.training import motion_codebook
 from stages.training.animator_objective import AnimatorObjective
@@ -81,6 +83,38 @@ def test_the_second_stage_leaves_the_first_as_it_was() -> None:
     same = {name for name, values in short.items() if np.array_equal(values, long[name])}
     assert {name for name in short if name.startswith("autoencoder.")} <= same
     assert not {"to_codes.weight", "embed_motion.weight", "blocks.0.look_back.weight"} & same
+
+
+def test_the_first_stage_of_another() -> None:
+    assert run(*TRAIN, "-o", "first.h5", "--seed", "5")[0] == 0
+    taken = ("train-animator", "codetalker", *QUICK[:4], *QUICK[6:], "--autoencoder-from", "first.h5")
+    Path("config.toml").write_text("num_codes = 7\n")  # the other's sizes take its place
+    assert run(*taken, "--config", "config.toml")[0] == 0
+    first, second = (read_checkpoint(Path(name), "thunder.animator") for name in ("first.h5", "animator.h5"))
+    same = {name for name, values in first.weights.items() if np.array_equal(values, second.weights[name])}
+    assert {name for name in first.weights if name.startswith("autoencoder.")} <= same
+    assert not {"to_codes.weight", "embed_motion.weight", "style.weight"} & same
+    assert second.config["num_codes"] == first.config["num_codes"] == 32
+    for name in ("motion_mean", "motion_scale"):
+        np.testing.assert_array_equal(first.normalisation[name], second.normalisation[name])
+    assert inputs_of(Path("animator.h5"), "thunder.animator")["autoencoder_from"] == sha256_of_file(Path("first.h5"))
+    assert not any(name.startswith("codes.") for name in second.curves)
+
+
+def test_what_has_no_first_stage_to_take() -> None:
+    assert run("train-animator", "faceformer", *QUICK[:4], *QUICK[6:], "-o", "faceformer.h5")[0] == 0
+    taken = ("train-animator", "codetalker", *QUICK[:4], *QUICK[6:], "--autoencoder-from")
+    refused(*taken, "faceformer.h5", says="faceformer.h5: --autoencoder-from wants a codetalker, found a faceformer")
+    code, _, stderr = run(*TRAIN, "--autoencoder-from", "faceformer.h5")
+    assert code == 2
+    assert "--autoencoder-from takes one that is trained" in stderr
+    assert run(*TRAIN, "-o", "first.h5")[0] == 0
+    source, head = load_animator(Path("first.h5"))
+    assert isinstance(source.config, CodeTalkerConfig)
+    other = CodeTalker(source.config.model_copy(update={"num_features": 20}))
+    checkpoint = checkpoint_of(other, dict(other.named_parameters()), head, {})
+    write_checkpoint(Path("other.h5"), "thunder.animator", checkpoint, Provenance(seed=0), force=True)
+    refused(*taken, "other.h5", says="wants motion of 55 features, found one of 20; give a model of the same head")
 
 
 @pytest.mark.parametrize("interrupted_in", ["the first stage", "between", "the second stage"])

@@ -22,8 +22,8 @@ PANELS = {
         "weight_smoothness",
     ),
     "Training": (
-        "steps", "autoencoder_steps", "batch_size", "learning_rate", "preset", "config", "resume", "teacher_forcing",
-        "regression", "max_clips", "motion_noise", "hours", "heard_share", "adversarial_from",
+        "steps", "autoencoder_steps", "autoencoder_from", "batch_size", "learning_rate", "preset", "config", "resume",
+        "teacher_forcing", "regression", "max_clips", "motion_noise", "hours", "heard_share", "adversarial_from",
     ),
     "Expression": ("emotion", "intensity", "keyframes", "subject"),
     "Sampling": ("sampler", "guidance"),

@@ -206,7 +206,7 @@ class DiffusionObjective(nn.Module):
 
         context = motion[:, :num_context]
         # The window before was generated, not recorded: teach the model to follow a slightly wrong one.
-        context = context + self.context_noise * torch.randn_like(context)
+        context = context + self.context_noise * torch.randn(context.shape, generator=generator).to(device)
         wide = batch.wide_sound
         # A user's network has heard more rooms and microphones than could be imitated on a spectrogram.
         if self.training and denoiser.config.speech_encoder == "mel":

@@ -1,8 +1,9 @@
-"""CodeTalker's first stage: the autoencoder of motion, trained on motion alone."""
+"""CodeTalker's first stage: the autoencoder of motion, trained on motion alone, or taken from another model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from stages.artifacts.checkpoint import read_training_state, write_training_state
 from stages.heads.head import Head
 from stages.losses.geometry import mean_absolute, mean_square
-from stages.models.codetalker import CodeTalker
+from stages.models.animators import load_animator
+from stages.models.codetalker import CodeTalker, CodeTalkerConfig
 from stages.models.precision import full_precision
 from stages.models.weights import arrays_of_weights, load_weights
 from stages.runtime.errors import ThunderError
@@ -159,6 +161,43 @@ def learn_codebook(
         write_training_state(paths.done, saved, {"step": config.steps, "made": made})
     autoencoder.requires_grad_(False)
     return {f"codes.{name}": points for name, points in curves.items()}
+
+
+def load_first_stage(path: Path) -> CodeTalker:
+    """The CodeTalker whose first stage another takes.
+
+    Raises:
+        ThunderError: another architecture, or one that hears by a user's folder.
+    """
+    model, _ = load_animator(path)
+    if not isinstance(model, CodeTalker):
+        raise ThunderError(f"{path}: --autoencoder-from wants a codetalker, found a {model.config.animator}")
+    return model
+
+
+def sizes_of_first_stage(source: CodeTalker) -> dict[str, Any]:
+    """The sizes of its autoencoder, for a configuration."""
+    names = {name for name in CodeTalkerConfig.model_fields if name.startswith("autoencoder_")}
+    return source.config.model_dump(
+        include=names | {"num_codes", "code_dim", "codes_per_frame", "project_codes", "decoded_frames"}
+    )
+
+
+def take_first_stage(network: CodeTalker, source: CodeTalker) -> None:
+    """Gives a network another's autoencoder, which learns no more, and the statistics that it normalises motion by.
+
+    Raises:
+        ThunderError: the other's motion has other features.
+    """
+    wanted, found = network.config.num_features, source.config.num_features
+    if wanted != found:
+        raise ThunderError(
+            f"--autoencoder-from wants motion of {wanted} features, found one of {found}; give a model of the same head"
+        )
+    network.autoencoder.load_state_dict(source.autoencoder.state_dict())
+    network.autoencoder.requires_grad_(False)
+    network.motion_mean.copy_(source.motion_mean)
+    network.motion_scale.copy_(source.motion_scale)
 
 
 @torch.no_grad()
