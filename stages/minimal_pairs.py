@@ -17,11 +17,13 @@ from stages.artifacts.files import check_output
 from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import to_float
 from stages.heads.head import build_head
+from stages.metrics.judges import NO_LIP_READER
 from stages.metrics.word_pairs import on_a_plane, told_apart
 from stages.models.characters import normalise_text
 from stages.models.lip_reader import LipReader, at_video_rate, load_lip_reader
 from stages.rendering.figures import WordCloud, draw_word_pairs, need_matplotlib
 from stages.rendering.mouth_crops import film_mouth, mouth_scene
+from stages.runtime.assets import files_at_hand
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
@@ -44,6 +46,18 @@ class WordPair:
     words: tuple[str, str]
     counts: tuple[int, int]
     told_apart: dict[str, float]
+
+
+def find_lip_reader(lipreader: Path | None) -> Path:
+    """The lip reader to use: the one named, else `lipreader.h5` in the current folder, else the embedded one.
+
+    Raises:
+        ThunderError: there is none.
+    """
+    found = [lipreader] if lipreader is not None else files_at_hand("lipreader.h5")
+    if not found:
+        raise ThunderError(NO_LIP_READER)
+    return found[0]
 
 
 def minimal_pairs(

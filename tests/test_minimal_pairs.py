@@ -11,6 +11,7 @@ from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import write_clips
 from stages.metrics.word_pairs import on_a_plane, told_apart
 from stages.models.lip_reader import LipReader, LipReaderConfig, checkpoint_of
+from stages.runtime import assets
 from stages.runtime.provenance import Provenance
 from tests import shell
 from tests.builders import small_clip, small_head
@@ -55,6 +56,20 @@ def test_words_are_found_and_drawn() -> None:
     code, stdout, _ = run("--pair", "put,but", "--device", "cpu", "--force")
     assert code == 0
     assert "told apart, lips alone" in stdout
+
+
+def test_the_embedded_reader_reads_where_none_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(assets, "_FOLDERS", (Path("shipped"),))
+    Path("shipped").mkdir()
+    Path("lipreader.h5").rename("shipped/lipreader.h5")
+    code, _, stderr = run("--pair", "put,but", "--device", "cpu")
+    assert code == 0, stderr
+    assert "no lipreader.h5 here: the embedded model, lipreader.h5, reads" in stderr
+    Path("shipped/lipreader.h5").unlink()
+    code, _, stderr = run("--pair", "put,but", "--device", "cpu", "--force")
+    assert code == 1
+    assert stderr == ("error: needs a lip reader; give --lipreader lipreader.h5, made with `thunder train-lipreader`")
 
 
 def test_what_is_refused() -> None:

@@ -30,6 +30,8 @@ _PARTS = {
     "guided_by": "guided the sampling of",
 }
 
+NO_LIP_READER = "needs a lip reader; give --lipreader lipreader.h5, made with `thunder train-lipreader`"
+
 
 @dataclass
 class Judges:
@@ -54,7 +56,7 @@ class Judges:
         default_factory=lambda: {
             "m2s": "needs a mesh-to-speech model; give --m2s judge.h5, made with `thunder train-m2s`",
             "recogniser": "needs a recogniser; give --recogniser recogniser.h5, made with `thunder train-recogniser`",
-            "lipreader": "needs a lip reader; give --lipreader lipreader.h5, made with `thunder train-lipreader`",
+            "lipreader": NO_LIP_READER,
         }
     )
 

@@ -26,6 +26,13 @@ def asset_path(name: str) -> Path:
     )
 
 
+def files_at_hand(*names: str) -> list[Path]:
+    """The files of these names in the current folder, then the shipped file of the first name, as far as there are any."""
+    here = [Path(name) for name in names if Path(name).exists()]
+    shipped = find_asset(names[0])
+    return here if shipped is None else [*here, shipped]
+
+
 def find_asset(name: str) -> Path | None:
     """Path of a shipped file, or None where this installation lacks one that can be done without."""
     return next((folder / name for folder in _FOLDERS if (folder / name).is_file()), None)

@@ -76,22 +76,23 @@ def evaluate(
 ) -> None:
     """Measures samples: how near the true motion, how lively, how diverse, how well they speak, how well lips are read.
 
-    Metrics: lve, mve, fdd, l-pcc, l-ccc, dtw, closure-rate, s-div, jitter, cer, ver, m2s. Means over takes, then over clips,
-    with 95 % bootstrap intervals over clips. Several samples files of the same clips stand in one table, with paired
+    Metrics: lve, mve, fdd, l-pcc, l-ccc, dtw, closure-rate, s-div, jitter, cer, ver, m2s, speed. Means over takes, then over
+    clips, with 95 % bootstrap intervals over clips. Several samples files of the same clips stand in one table, with paired
     differences from the first.
 
     Example: `thunder evaluate plain.h5 guided.h5 --reference dataset.h5 --metrics lve,cer`
     """
     from stages import evaluate as stage
+    from stages.runtime.assets import files_at_hand
 
     # What lies in the folder by chance may not belong to the samples; what was named must.
     given = {"reference": reference, "m2s": m2s or hubert, "recogniser": recogniser, "lipreader": lipreader}
     optional = {name for name, path in given.items() if path is None}
     reference = reference or (_DEFAULT_REFERENCE if _DEFAULT_REFERENCE.exists() else None)
-    judges = [m2s] if m2s else _at_hand(_JUDGES)
+    judges = [m2s] if m2s else files_at_hand(*_JUDGES)
     if hubert is not None and not judges:
         raise typer.BadParameter("needs --m2s MODEL", param_hint="--hubert")
-    recogniser = recogniser or next(iter(_at_hand(_RECOGNISERS)), None)
+    recogniser = recogniser or next(iter(files_at_hand(*_RECOGNISERS)), None)
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     if names == []:
         raise typer.BadParameter("wanted names separated by commas, such as lve,fdd", param_hint="--metrics")
@@ -105,7 +106,7 @@ def evaluate(
         hubert=hubert,
         recogniser_path=recogniser,
         vocoder_path=vocoder,
-        lip_reader_paths=[lipreader] if lipreader else _at_hand(_LIP_READERS),
+        lip_reader_paths=[lipreader] if lipreader else files_at_hand(*_LIP_READERS),
         same_judge=same_judge,
         optional=optional,
         metrics=names,
@@ -145,15 +146,6 @@ def _say_what_is_missing(measured: "Measured", *, quiet: bool, several: bool) ->
 
 def _some(clips: Sequence[str]) -> str:
     return ", ".join(clips[:5]) + (", ..." if len(clips) > 5 else "")
-
-
-def _at_hand(names: Sequence[str]) -> list[Path]:
-    """The files of these names in the current folder, then the shipped file of the first name, as far as there are any."""
-    from stages.runtime.assets import find_asset
-
-    here = [Path(name) for name in names if Path(name).exists()]
-    shipped = find_asset(names[0])
-    return here if shipped is None else [*here, shipped]
 
 
 def _cells(row: "MetricRow") -> tuple[str, ...]:

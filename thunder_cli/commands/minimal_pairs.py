@@ -16,7 +16,9 @@ def minimal_pairs(
         list[str],
         typer.Option(help="WORD,WORD: two words of its transcripts; as often as you like.", show_default=False),
     ],
-    lipreader: Annotated[Path, typer.Option(help="The lip reader.")] = Path("lipreader.h5"),
+    lipreader: Annotated[
+        Path | None, typer.Option(help="The lip reader.  \\[default: lipreader.h5, or the embedded one]")
+    ] = None,
     split: Annotated[
         list[str] | None, typer.Option(help="Clips to look into; as often as you like.  \\[default: val, test]")
     ] = None,
@@ -36,9 +38,12 @@ def minimal_pairs(
     for words in pairs:
         if len(words) != 2 or not all(words):
             raise typer.BadParameter(f"wanted WORD,WORD, found {','.join(words)!r}", param_hint="--pair")
+    reader = stage.find_lip_reader(lipreader)
+    if lipreader is None and reader.parent != Path():
+        console.say(f"no lipreader.h5 here: the embedded model, {reader.name}, reads", quiet=quiet)
     found = stage.minimal_pairs(
         dataset,
-        lipreader,
+        reader,
         output,
         [(first, second) for first, second in pairs],
         splits=split or ("val", "test"),
