@@ -146,7 +146,7 @@ def _table_of(trainings: Sequence[_Training], seed: int) -> HearingTable:
     # In the order of the catalogue, what only an earlier or later version knows after it.
     names = [metric.name for metric in CATALOGUE if metric.name in found]
     units = {_place(name, "")[1]: found[name] for name in (*names, *(found.keys() - set(names)))}
-    table = HearingTable(len(clip_ids), units, seed)
+    table = HearingTable(len(clip_ids), units, seed, {metric.name: metric.better for metric in CATALOGUE})
     for training in trainings:
         for name, figure in training.figures.items():
             row, metric = _place(name, training.row)

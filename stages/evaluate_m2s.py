@@ -23,6 +23,7 @@ from stages.audio.log_mel import log_mel
 from stages.heads.head import build_head
 from stages.metrics.hearers import Estimate, mean_hearer, model_hearer, ridge_hearers, true_hearer
 from stages.metrics.hearing_bench import (
+    BETTER,
     METRICS,
     OF_MEL,
     OF_PHONES,
@@ -129,7 +130,7 @@ def evaluate_m2s(
         train,
         MelScale.of(torch.cat([clip.log_mel for clip in train])),
         frozenset(audible),
-        HearingTable(len(test), METRICS, seed),
+        HearingTable(len(test), METRICS, seed, BETTER),
         None if recogniser_path is None else load_recogniser(recogniser_path, chosen_device),
     )
     with torch.inference_mode():

@@ -53,8 +53,13 @@ COLUMNS: dict[str, dict[str, str]] = {
         "l-pcc": "L-PCC",
         "closure-rate": "closed on p b m",
         "m2s-mel": "M2S mel, sd",
+        "speed": "speed, × real time",
     },
 }
+
+
+# As in a table for a paper.
+ARROWS = {"less": " ↓", "more": " ↑"}
 
 
 def main() -> None:
@@ -88,12 +93,14 @@ def _marked(name: str) -> re.Pattern[str]:
 
 
 def table_of(results: Results, columns: dict[str, str] | None = None) -> str:
-    """A Markdown table, and below it how many seeds and clips, when and on what it was measured."""
+    """A Markdown table, and below it how many seeds and clips, when and on what it was measured; arrows say what is better."""
     cells = {(row.row, row.metric): row for row in results.rows}
     metrics = list(columns or dict.fromkeys(row.metric for row in results.rows))
     metrics = [metric for metric in metrics if any(metric == found for _, found in cells)]
     names = list(dict.fromkeys(row.row for row in results.rows))
-    lines = [["", *((columns or {}).get(metric, metric) for metric in metrics)], ["---"] * (1 + len(metrics))]
+    arrows = {row.metric: ARROWS.get(row.better, "") for row in results.rows}
+    titles = [(columns or {}).get(metric, metric) + arrows[metric] for metric in metrics]
+    lines = [["", *titles], ["---"] * (1 + len(metrics))]
     for name in names:
         lines.append([name, *(cell(cells.get((name, metric))) for metric in metrics)])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -71,6 +71,13 @@ def test_rows_over_seeds_and_clips_as_evaluate_weighs_them(folder: Path) -> None
     assert (rows["true motion", "jitter"].mean, rows["true motion", "jitter"].seeds) == (2, 1)
     assert ("none", "jitter-truth") not in rows
     assert "mouth2s − none" in out
+    assert {metric: found.better for (_, metric), found in rows.items()} == {
+        "lve": "less",
+        "l-pcc": "more",
+        "jitter": "",
+    }
+    (line,) = [line.split() for line in out.splitlines() if line.split()[:2] == ["none", "lve"]]
+    assert line[-4:] == ["mm", "less", "2", "3"]
 
 
 def test_differences_are_paired(folder: Path) -> None:

@@ -8,8 +8,8 @@ from stages.artifacts.results_file import ResultRow, Results, read_results
 from tests.tables import COLUMNS, README, RESULTS, cell, replaced, standing, table_of
 
 
-def row(mean: float, deviation: float = math.nan, name: str = "a", metric: str = "mel") -> ResultRow:
-    return ResultRow(name, metric, "1", mean, mean - 0.1, mean + 0.1, deviation, 3, 20)
+def row(mean: float, deviation: float = math.nan, name: str = "a", metric: str = "mel", better: str = "") -> ResultRow:
+    return ResultRow(name, metric, "1", mean, mean - 0.1, mean + 0.1, deviation, 3, 20, better)
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,16 @@ def test_cells(found: ResultRow | None, text: str) -> None:
 
 
 def test_a_table_between_its_marks() -> None:
-    rows = (row(0.5), row(0.25, 0.01, "b", "units"), row(0.75, metric="units"), row(9, metric="hidden"))
+    rows = (
+        row(0.5, better="less"),
+        row(0.25, 0.01, "b", "units", "more"),
+        row(0.75, metric="units", better="more"),
+        row(9, metric="hidden"),
+    )
     results = Results(rows, "thunder", "2026-01-31", "2 cores", {})
     table = table_of(results, {"units": "unit accuracy", "mel": "mel, sd", "cer": "CER"})
     assert table.splitlines()[:4] == [
-        "|  | unit accuracy | mel, sd |", "| --- | --- | --- |", "| a | .750 | .500 |", "| b | .250 ± .010 |  |"
+        "|  | unit accuracy ↑ | mel, sd ↓ |", "| --- | --- | --- |", "| a | .750 | .500 |", "| b | .250 ± .010 |  |"
     ]  # fmt: skip
     assert "2026-01-31, 2 cores" in table
     assert "| hidden |" in table_of(results)

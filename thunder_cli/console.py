@@ -196,14 +196,13 @@ def print_training(summary: Any, *, as_json: bool, quiet: bool) -> None:
 
 def print_results(results: "Results", written: Sequence[Path]) -> None:
     """Prints the rows of a results file, and what else was written."""
-    columns = ("row", "metric", "mean", "95 % interval", "deviation", "unit", "seeds", "clips")
+    columns = ("row", "metric", "mean", "95 % interval", "deviation", "unit", "better", "seeds", "clips")
     lines = []
     for row in results.rows:
         interval = "-" if math.isnan(row.low) else f"{row.low:.3f} .. {row.high:.3f}"
         deviation = "-" if math.isnan(row.deviation) else f"{row.deviation:.3f}"
-        lines.append(
-            (row.row, row.metric, f"{row.mean:.3f}", interval, deviation, row.unit, str(row.seeds), str(row.clips))
-        )
+        counts = str(row.seeds), str(row.clips)
+        lines.append((row.row, row.metric, f"{row.mean:.3f}", interval, deviation, row.unit, row.better, *counts))
     files = ", ".join(map(str, written))
     print_table("", columns, lines, caption=f"deviation over seeds, interval over clips; written to {files}")
 

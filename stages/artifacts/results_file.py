@@ -1,6 +1,6 @@
 """`assets/results/*.json`: a table of figures over seeds and clips, with what made it; the README's tables are drawn from it.
 
-    {"rows": [{"row", "metric", "unit", "mean", "low", "high", "deviation", "seeds", "clips"}, ...],
+    {"rows": [{"row", "metric", "unit", "mean", "low", "high", "deviation", "seeds", "clips", "better"}, ...],
      "command": "thunder ...", "date": "2026-01-31", "machine": "...", "toolkit": "...", "inputs": {name: SHA-256}}
 
 A figure that is not defined, such as the deviation of one seed, is null.
@@ -35,6 +35,7 @@ class ResultRow:
         deviation: standard deviation over seeds of the mean over clips; NaN for one seed.
         seeds: how many trainings (or codebooks, for a floor that depends on them) are behind it.
         clips: how many clips.
+        better: `less` or `more`; empty where neither is.
     """
 
     row: str
@@ -46,6 +47,7 @@ class ResultRow:
     deviation: float
     seeds: int
     clips: int
+    better: str = ""
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ METRICS = {
     "viseme-mistakes": "1",
     "viseme-mistakes-chance": "1",
 }
+# Of mistakes, neither more nor fewer that look alike are better: a hearer that makes none has no share of them.
+BETTER = dict.fromkeys(("mel", "mel-db", "convergence", "cer"), "less") | dict.fromkeys(
+    ("units", "units-sounding", "stoi", "estoi", "phones"), "more"
+)
 OF_MEL = {"mel", "mel-db", "convergence"}
 OF_UNITS = {"units", "units-sounding"}
 OF_SOUND = {"stoi", "estoi"}

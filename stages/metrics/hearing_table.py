@@ -21,11 +21,13 @@ class HearingTable:
         num_clips: C.
         units: metric -> its unit; rows follow this order, and a metric that is not here is not kept.
         seed: of the bootstrap.
+        better: metric -> `less` or `more`, where either is.
     """
 
     num_clips: int
     units: Mapping[str, str]
     seed: int = 0
+    better: Mapping[str, str] = field(default_factory=dict)
     _values: dict[tuple[str, str], dict[int, NDArray[np.float64]]] = field(default_factory=dict)
     _weights: dict[tuple[str, str], dict[int, NDArray[np.float64]]] = field(default_factory=dict)
 
@@ -81,6 +83,7 @@ class HearingTable:
             deviation=found.deviation,
             seeds=len(table),
             clips=found.num_clips,
+            better=self.better.get(metric, ""),
         )
 
 

@@ -11,7 +11,7 @@ from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 
 ROWS = [
-    ResultRow("mouth2s", "units", "1", 0.5123456789, 0.4, 0.6, 0.01, 3, 20),
+    ResultRow("mouth2s", "units", "1", 0.5123456789, 0.4, 0.6, 0.01, 3, 20, "more"),
     ResultRow("mouth2s − ridge", "mel", "sd", -0.25, -0.5, math.nan, math.nan, 1, 20),
 ]
 
@@ -27,7 +27,18 @@ def test_round_trip(tmp_path: Path) -> None:
     assert math.isnan(found.rows[1].high)
     content = json.loads(path.read_text())
     assert content["rows"][1]["deviation"] is None
-    assert list(content["rows"][0]) == ["row", "metric", "unit", "mean", "low", "high", "deviation", "seeds", "clips"]
+    assert list(content["rows"][0]) == [
+        "row",
+        "metric",
+        "unit",
+        "mean",
+        "low",
+        "high",
+        "deviation",
+        "seeds",
+        "clips",
+        "better",
+    ]
     assert sum('"metric": ' in line for line in path.read_text().splitlines()) == 2
     with pytest.raises(ThunderError, match="exists already"):
         write_results(path, ROWS, Provenance(0), force=False)
