@@ -106,6 +106,17 @@ def test_the_judge_listens_without_learning() -> None:
     assert "audio_mel" not in terms_of(silent, batch_for(objective))
 
 
+def test_the_same_weights_are_validated_the_same_whatever_was_drawn_before() -> None:
+    objective = objective_of(context_noise=0.5, dropout=Dropout(), guidance=heard_by(judge_of())).eval()
+    batch = batch_for(objective)
+    first = terms_of(objective, batch)
+    torch.manual_seed(123)
+    again = terms_of(objective, batch)
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+    other = terms_of(objective, batch, seed=1)
+    assert not torch.equal(first["loss"], other["loss"])
+
+
 def test_listening_adds_its_weighted_share_where_speech_was_told() -> None:
     batch = batch_for(objective_of())
     plain = terms_of(objective_of().eval(), batch)["loss"]
