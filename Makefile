@@ -184,7 +184,11 @@ GUIDED_av := --weight-lips 1 --lipreader $(GUIDE) --tune-expert
 # THUNDER compares lip vertices anyhow, and whoever guides it is frozen; without a lip reader it is that of `make results-thunder`.
 THUNDER_GUIDED_av := --lipreader $(GUIDE)
 THUNDER_GUIDED_both := --lipreader $(GUIDE) --m2s $(E)/m2s-mouth2s-0.h5
-CODES_codetalker := --autoencoder-steps 1500
+# CodeTalker's rows of a seed share the first stage of the plain one.
+FIRST_STAGE = $(if $(filter codetalker-plain-%,$*),--autoencoder-steps 1000,$(if $(filter codetalker-%,$*),--autoencoder-from \
+  $(V)/codetalker-plain-$(lastword $(subst -, ,$*)).h5))
+# Test clips that each is sampled on.
+AV_CLIPS := 40
 AV_HOWS := plain rlv visual noprior av
 AV_ROWS := $(foreach animator,faceformer codetalker,$(AV_HOWS:%=$(animator)-%)) $(addprefix thunder-,plain m2s av both)
 AV_MODELS := $(foreach seed,$(AV_SEEDS),$(AV_ROWS:%=$(V)/%-$(seed).h5))
@@ -261,9 +265,13 @@ $(ANIMATORS:%=$(A)/metrics/%.h5): $(A)/metrics/%.h5: $(A)/samples/%.h5 $(E)/m2s-
 assets/results/thunder.json: $(ANIMATORS:%=$(A)/metrics/%.h5)
 	$(THUNDER) compare $^ $(THUNDER_DIFFERENCES:%=--difference %) -o $@ --force
 
+$(foreach seed,$(AV_SEEDS),$(eval $(patsubst %,$(V)/codetalker-%-$(seed).h5,$(filter-out plain,$(AV_HOWS))): \
+  | $(V)/codetalker-plain-$(seed).h5))
+
 $(filter $(V)/faceformer-% $(V)/codetalker-%,$(AV_MODELS)): $(V)/%.h5: $(E)/dataset.h5 $(GUIDE) assets/results-avguidance.toml
 	$(THUNDER) train-animator $(firstword $(subst -, ,$*)) $< -o $@ --config assets/results-avguidance.toml \
-	  $(CODES_$(firstword $(subst -, ,$*))) $(GUIDED_$(word 2,$(subst -, ,$*))) --seed $(lastword $(subst -, ,$*)) --force
+	  --encoder-from assets/diffusion.h5 $(FIRST_STAGE) \
+	  $(GUIDED_$(word 2,$(subst -, ,$*))) --seed $(lastword $(subst -, ,$*)) --force
 
 $(filter $(V)/thunder-av-% $(V)/thunder-both-%,$(AV_MODELS)): $(V)/thunder-%.h5: $(E)/dataset.h5 $(GUIDE) \
   $(E)/m2s-mouth2s-0.h5 assets/results-thunder.toml
@@ -278,7 +286,7 @@ $(V)/thunder-m2s-%.h5: $(A)/trained-mouth2s-%.h5
 
 .INTERMEDIATE: $(AV_MODELS:$(V)/%=$(V)/samples/%)
 $(AV_MODELS:$(V)/%=$(V)/samples/%): $(V)/samples/%: $(V)/% $(E)/dataset.h5
-	$(THUNDER) sample --split test --clips $(THUNDER_CLIPS) --dataset $(E)/dataset.h5 --model $< -o $@ --force \
+	$(THUNDER) sample --split test --clips $(AV_CLIPS) --dataset $(E)/dataset.h5 --model $< -o $@ --force \
 	  $(if $(filter thunder-%,$*),--n $(THUNDER_TAKES))
 
 $(AV_MODELS:$(V)/%=$(V)/metrics/%): $(V)/metrics/%: $(V)/samples/% $(E)/lipreader-1.h5 $(E)/m2s-mouth2s-1.h5 assets/recogniser.h5
