@@ -87,7 +87,7 @@ def evaluate(
     asked = {name: find_metrics(name, catalogue) for name in metrics or ()}
     chosen = [m for m in catalogue if metrics is None or any(m in found for found in asked.values())]
     needed = {need for metric in chosen for need in metric.needs}
-    named: dict[str, tuple[object, set[Need]]] = {
+    given: dict[str, tuple[object, set[Need]]] = {
         "reference": (reference_path, {"reference"}),
         "m2s": (m2s_paths, {"m2s"}),
         "recogniser": (recogniser_path, {"recogniser"}),
@@ -95,12 +95,11 @@ def evaluate(
         "lipreader": (lip_reader_paths, {"lipreader"}),
         "same-judge": (same_judge, {"m2s", "lipreader"}),
     }
-    _refuse_idle({name: needs for name, (value, needs) in named.items() if value and name not in optional}, needed)
+    _refuse_idle(given, optional, needed)
     labels = _label(samples_paths)
     inputs = [*samples_paths, reference_path, *m2s_paths, recogniser_path, vocoder_path, *lip_reader_paths]
-    for path in (output, csv_path, latex_path, report_path):
-        if path is not None:
-            check_output(path, force=force, inputs=inputs)
+    for path in filter(None, (output, csv_path, latex_path, report_path)):
+        check_output(path, force=force, inputs=inputs)
     with ExitStack() as stack:
         files = [stack.enter_context(open_clips(path, "thunder.samples")) for path in samples_paths]
         check_same_clips(files)
@@ -175,10 +174,10 @@ def _catalogue(convention: str) -> tuple[Metric, ...]:
     return CONVENTIONS[convention]
 
 
-def _refuse_idle(given: Mapping[str, set[Need]], needed: set[Need]) -> None:
-    """Refuses options that are there for metrics which nobody asks for; `given` says what each of them is needed for."""
-    for name, needs in given.items():
-        if not needs & needed:
+def _refuse_idle(given: Mapping[str, tuple[object, set[Need]]], optional: Collection[str], needed: set[Need]) -> None:
+    """Refuses options that are there for metrics which nobody asks for; `given` has their values and what needs them."""
+    for name, (value, needs) in given.items():
+        if value and name not in optional and not needs & needed:
             raise ThunderError(
                 f"--{name}: none of the metrics looks at it; leave it out, or ask for others by --metrics"
             )

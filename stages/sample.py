@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import perf_counter
 from typing import Literal
 
 import numpy as np
@@ -150,24 +151,26 @@ def sample(
             if judge is not None and config.audio_guidance > 0:
                 mel = speech_log_mel(samples)
                 listener = Listener(judge, head, mel, judge.name_units(samples, mel), config.audio_guidance)
+            begun = perf_counter()
             try:
                 motion = animator.takes(speech, samples, num_frames, seeds, listener)
             except ThunderError as error:
                 raise ThunderError(f"{speech.id}: {error}") from error
             motion = within_range(steady(motion, record, animator.fps, config.neck_cutoff_hz), record)
-            score = None
+            on_cpu = motion.cpu()  # when a GPU has done its work
+            seconds = perf_counter() - begun
+            score = None if judge is None else hear(judge, head, motion, animator.fps, samples).mel_error.cpu()
             kept = torch.arange(len(motion))
-            if judge is not None:
-                score = hear(judge, head, motion, animator.fps, samples).mel_error.cpu()
-                if config.rerank is not None:
-                    kept = score.argsort(stable=True)[: config.takes]
+            if score is not None and config.rerank is not None:
+                kept = score.argsort(stable=True)[: config.takes]
             writer.add(
                 replace(
                     speech,
                     fps=animator.fps,
-                    motion=motion.cpu()[kept].numpy(),
+                    motion=on_cpu[kept].numpy(),
                     seed=np.array(seeds)[kept.numpy()],  # NumPy takes a tensor of one number for a number
                     audio_consistency=None if score is None else score[kept].numpy(),
+                    seconds_a_take=seconds / (1 if animator.says_it_once else len(kept)),
                 )
             )
             summary.num_clips += 1
@@ -188,12 +191,14 @@ class _Animator:
         record: the head that its motion plays on.
         takes: motion (N, T, D) of a clip from its samples (S,), T, a seed for every take, and who listens, if anyone does.
         equal_takes: whatever the seeds.
+        says_it_once: however many takes are asked for.
     """
 
     record: HeadRecord
     fps: float
     takes: Callable[[Clip, torch.Tensor, int, list[int], Listener | None], torch.Tensor]
     equal_takes: bool
+    says_it_once: bool = False
 
 
 def _open_diffusion(
@@ -231,7 +236,7 @@ def _open_animator(path: Path, config: SampleConfig, device: torch.device, speec
         style = styles.get(config.subject or speech.subject, 0)
         return network.animate(samples, num_frames, style).expand(len(seeds), -1, -1)
 
-    return _Animator(record, network.config.fps, takes, equal_takes=True)
+    return _Animator(record, network.config.fps, takes, equal_takes=True, says_it_once=True)
 
 
 def _for_one_take(config: SampleConfig, path: Path) -> SampleConfig:

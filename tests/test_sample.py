@@ -17,7 +17,7 @@ from stages.runtime import assets
 from stages.runtime.provenance import Provenance, sha256_of_file
 from tests import shell
 from tests.builders import small_clip, small_dataset, small_head, small_waveform
-from tests.trained import tiny_workspace
+from tests.trained import go_to_copy, tiny_workspace
 from thunder_cli.app import app
 
 QUICK = ("--n", "2", "--steps", "2", "--device", "cpu", "--quiet")
@@ -31,11 +31,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def folder(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with dataset.h5, m2s.h5, diffusion.h5 and speech.wav of 2.51 s."""
-    for name in ("dataset.h5", "m2s.h5", "diffusion.h5"):
-        shutil.copy(workspace / name, tmp_path)
     write_wav(tmp_path / "speech.wav", small_waveform(40_160))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return go_to_copy(workspace, tmp_path, monkeypatch)
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -71,6 +68,8 @@ def test_takes_of_a_file_with_their_seeds_and_origin() -> None:
     assert clip.transcript == "hello there"
     assert np.array_equal(clip.waveform, small_waveform(40_160))
     assert clip.audio_consistency is None
+    assert clip.seconds_a_take is not None
+    assert clip.seconds_a_take > 0
     assert not np.array_equal(clip.motion[0], clip.motion[1])
     assert clip.motion[..., :52].min() >= 0
     assert clip.motion[..., :52].max() <= 1

@@ -13,7 +13,7 @@ SAMPLERS = ("ddim", "dpm-solver")
 EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised")
 METRICS = (
     "lve", "mve", "fdd", "l-pcc", "l-ccc", "dtw", "closure-rate", "s-div", "jitter", "cer", "ver", "m2s-mel", "m2s-units",
-    "m2s-cer",
+    "m2s-cer", "speed",
 )  # fmt: skip
 LAYOUTS = ("arkit", "flame", "meshes", "biwi", "vocaset", "vocaset-processed")
 ENGINES = ("espeak", "flite", "festival")

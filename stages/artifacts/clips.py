@@ -52,6 +52,7 @@ class Clip:
         intensity: of the emotion, 0 to 1.
         seed: (N,) i64, the seed of each take; samples only.
         audio_consistency: (N,) f32, how badly each take speaks by the M2S loss; samples only, where one scored them.
+        seconds_a_take: how long the model took for each; samples only.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Clip:
     vertices: np.ndarray | None = None
     seed: np.ndarray | None = None
     audio_consistency: np.ndarray | None = None
+    seconds_a_take: float | None = None
 
     @property
     def num_frames(self) -> int:
@@ -153,6 +155,8 @@ class ClipWriter:
         if clip.phones:
             table = np.array([(p.start_s, p.end_s, p.label) for p in clip.phones], dtype=_PHONE_DTYPE)
             write_array(group, "phones", table, "P", "s")
+        if clip.seconds_a_take is not None:
+            group.attrs["seconds_a_take"] = clip.seconds_a_take
         # Last of all, since a clip that has them is whole: see `finished`.
         for name in (*_TEXTS, "intensity", "fps"):
             group.attrs[name] = getattr(clip, name)
@@ -213,6 +217,8 @@ def _check_clip(clip: Clip, where: str, head: HeadRecord, *, takes: bool) -> Non
     for name, values in (("seed", clip.seed), ("audio_consistency", clip.audio_consistency)):
         if values is not None:
             _check_array(np.asarray(values), f"{where}: {name}", (len(clip.motion),))
+    if clip.seconds_a_take is not None and not 0 < clip.seconds_a_take < math.inf:
+        raise ThunderError(f"{where}: seconds_a_take wanted more than 0, found {clip.seconds_a_take}; sample it again")
     for phone in clip.phones:
         if not -math.inf < phone.start_s <= phone.end_s < math.inf:
             raise ThunderError(
@@ -364,6 +370,7 @@ class ClipFile:
                 waveform=read_array(group, "waveform", ndim=1),
                 motion=read_array(group, "motion", ndim=3 if takes else 2),
                 intensity=float(group.attrs.get("intensity", 0.0)),
+                seconds_a_take=float(group.attrs["seconds_a_take"]) if "seconds_a_take" in group.attrs else None,
                 phones=_read_phones(group) if "phones" in group else (),
                 **texts,
                 **arrays,

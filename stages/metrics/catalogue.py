@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.metrics import diversity, geometry, lip_readability, lip_sync, readability, speech_recovery
+from stages.metrics import diversity, geometry, lip_readability, lip_sync, readability, speech_recovery, speed
 from stages.metrics.faces import ALL_VERTICES, ClipFaces, Face, Region
 from stages.runtime.errors import ThunderError, did_you_mean
 
-Need = Literal["reference", "takes", "closures", "m2s", "recogniser", "lipreader"]
+Need = Literal["reference", "takes", "closures", "times", "m2s", "recogniser", "lipreader"]
 Better = Literal["less", "more", ""]
 Weight = Literal["clip", "frame", "character", "closure", "viseme"]
 
@@ -30,6 +30,7 @@ _UNITS = {
     "jerk": ("m/s³", 1.0, "unit/s³"),
     "ratio": ("1", 1.0, "1"),
     "mel": ("sd", 1.0, "sd"),
+    "speed": ("× real time", 1.0, "× real time"),
 }
 # Metrics that end so are of the truth, whatever was sampled.
 OF_TRUTH = {"-truth": "true motion", "-speech": "true speech"}
@@ -43,8 +44,8 @@ class Metric:
         name: on the command line and in `metrics.h5`; `lve` asks for `lve` and for every `lve-...`.
         formula: the function whose docstring states it.
         region: the vertices it looks at; empty where it looks at none.
-        dimension: `length`, `area`, `square` (an area in head units squared), `jerk`, `ratio`, or `mel` (standard deviations of
-            a normalised log-mel).
+        dimension: `length`, `area`, `square` (an area in head units squared), `jerk`, `ratio`, `mel` (standard deviations of
+            a normalised log-mel), or `speed`.
         per_take: a clip's values in head units: (N,) one a take, or () where takes are taken together.
         needs: without these the metric cannot be computed.
         weight: what counts the same in the mean over clips: every clip, every frame, every character or viseme of the
@@ -160,6 +161,11 @@ def _jitter_of(face: Face, clip: ClipFaces) -> Tensor:
         return geometry.jitter(face.vertices(indices, frames=frames, pose=True), clip.fps)
 
     return clip.average(ALL_VERTICES, mean, reach=3)
+
+
+def _speed(clip: ClipFaces) -> Tensor:
+    assert clip.seconds_a_take is not None
+    return torch.tensor(speed.speed_of_sampling(clip.speech_s, clip.seconds_a_take))
 
 
 def _m2s_mel(clip: ClipFaces) -> Tensor:
@@ -285,6 +291,7 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric(
         "m2s-cer-speech", readability.character_error_rate, "", "ratio", _m2s_cer_speech, _NEEDS_READER, "character"
     ),
+    Metric("speed", speed.speed_of_sampling, "", "speed", _speed, frozenset({"times"}), better="more"),
 )
 
 

@@ -106,6 +106,7 @@ class ClipReader:
             reader=self.judges.recogniser,
             vocoder=self.judges.vocoder,
             lip_judge=self.judges.lips_of(clip_id),
+            seconds_a_take=clip.seconds_a_take,
         )
 
     def _true_face(self, truth: Clip, num_frames: int, template: Tensor) -> Face:

@@ -25,6 +25,7 @@ class ClipTable:
     values: dict[str, dict[str, float]]
     counts: dict[Weight, dict[str, int]]
     num_takes: tuple[int, int]
+    timed: bool = False
 
     def weights(self, metric: Metric, clip_ids: Collection[str]) -> np.ndarray | None:
         """What the clips weigh in the metric's mean, (clips,); None where all weigh the same."""
@@ -40,6 +41,8 @@ class ClipTable:
             reasons["closures"] = (
                 "needs the times of phones, among them P, B or M; they come with the clips of a dataset"
             )
+        if not self.timed:
+            reasons["times"] = "needs the time that takes took; `thunder sample` notes it, sample again"
         return {m.name: reason for m in metrics for need, reason in reasons.items() if need in m.needs}
 
 
@@ -48,6 +51,7 @@ def measure(metrics: list[Metric], reader: ClipReader, progress: Progress) -> Cl
     values: dict[str, dict[str, float]] = {metric.name: {} for metric in metrics}
     counts: dict[Weight, dict[str, int]] = {"frame": {}, "character": {}, "closure": {}, "viseme": {}}
     takes: list[int] = []
+    timed = False
     ids = list(reader.samples)
     spelt = any(metric.weight == "viseme" for metric in metrics)
     with progress("evaluating", total=len(ids)) as advance, torch.inference_mode():
@@ -58,11 +62,12 @@ def measure(metrics: list[Metric], reader: ClipReader, progress: Progress) -> Cl
             counts["closure"][clip_id] = len(clip.closures)
             counts["viseme"][clip_id] = len(clip.visemes) if spelt else 0
             takes.append(clip.num_takes)
+            timed = timed or clip.seconds_a_take is not None
             for metric in metrics:
                 if clip.has(metric.needs):
                     values[metric.name][clip_id] = metric.value(clip, reader.record.units)
             advance(1)
-    return ClipTable(values, counts, (min(takes), max(takes)))
+    return ClipTable(values, counts, (min(takes), max(takes)), timed)
 
 
 def summarise(metric: Metric, table: ClipTable, record: HeadRecord, seed: int) -> tuple[MetricRow, list[str]]:

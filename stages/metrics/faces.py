@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from stages.artifacts.clips import SAMPLE_RATE_HZ
 from stages.audio.log_mel import speech_log_mel
 from stages.heads.head import Head
 from stages.metrics.lip_readability import LipJudge
@@ -71,6 +72,7 @@ class ClipFaces:
         vocoder: makes sound of what the judge hears for the reader; without, it reads the judge's spectrogram.
         language: that it is said in.
         lip_judge: reads the lips of the faces, where it can read this clip.
+        seconds_a_take: how long a take took to make, where that was noted.
     """
 
     id: str
@@ -86,6 +88,12 @@ class ClipFaces:
     vocoder: Vocoder | None = None
     language: str = "unknown"
     lip_judge: LipJudge | None = None
+    seconds_a_take: float | None = None
+
+    @property
+    def speech_s(self) -> float:
+        """Length of the speech in seconds."""
+        return len(self.waveform) / SAMPLE_RATE_HZ
 
     @property
     def num_takes(self) -> int:
@@ -101,8 +109,13 @@ class ClipFaces:
 
     def has(self, needs: Collection[str]) -> bool:
         """Whether this clip has what a metric needs and some clips lack: a truth, phones that close the lips, a text that the
-        lip reader can write."""
-        has = {"reference": self.truth, "closures": self.closures, "lipreader": self.lip_judge}
+        lip reader can write, the time that its takes took."""
+        has = {
+            "reference": self.truth,
+            "closures": self.closures,
+            "lipreader": self.lip_judge,
+            "times": self.seconds_a_take,
+        }
         return all(has[need] for need in needs if need in has)
 
     def compare(
