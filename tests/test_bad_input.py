@@ -6,7 +6,6 @@ stand in test_preprocess.py, too.
 
 import errno
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +22,7 @@ from stages.audio.waveform import write_wav
 from stages.runtime import errors
 from tests.builders import small_dataset, small_head, small_waveform
 from tests.corpora.written import VAL, dump, vocaset_templates, write_arkit_corpus, write_vocaset
-from tests.trained import tiny_workspace
+from tests.trained import go_to_copy, tiny_workspace
 from thunder_cli.app import app
 
 SAMPLE = ("sample", "--n", "2", "--steps", "2", "--device", "cpu")
@@ -44,9 +43,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def folder(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(workspace, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return go_to_copy(workspace, tmp_path, monkeypatch)
 
 
 def run(*arguments: str | Path) -> tuple[int, str, str]:

@@ -28,6 +28,7 @@ from stages.train_recogniser import TrainRecogniserConfig, train_recogniser
 from stages.train_vocoder import TrainVocoderConfig, train_vocoder
 from tests import shell
 from tests.builders import small_dataset, small_head
+from tests.trained import go_to_copy
 
 STEPS = {"steps": 2, "batch_size": 2}
 
@@ -52,11 +53,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy to work in, with no shipped judge or recogniser."""
-    for path in made.iterdir():
-        shutil.copy(path, tmp_path)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(assets, "_FOLDERS", (tmp_path / "shipped",))
-    return tmp_path
+    return go_to_copy(made, tmp_path, monkeypatch)
 
 
 def run(*arguments: str) -> tuple[int, str, str]:

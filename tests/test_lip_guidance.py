@@ -15,6 +15,7 @@ from stages.train_lipreader import TrainLipreaderConfig, train_lipreader
 from stages.train_m2s import TrainM2SConfig, train_m2s
 from tests.builders import small_clip, small_dataset, small_head
 from tests.shell import run
+from tests.trained import go_to_copy
 
 QUICK = ("--preset", "tiny", "--steps", "3", "--batch-size", "2", "--device", "cpu", "--force")
 DIFFUSION = ("train-diffusion", "dataset.h5", *QUICK)
@@ -45,10 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for path in made.iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return go_to_copy(made, tmp_path, monkeypatch)
 
 
 def weights(path: str) -> dict[str, np.ndarray]:

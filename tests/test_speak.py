@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from shutil import copy
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from stages.train_vocoder import TrainVocoderConfig, train_vocoder
 from tests import shell
 from tests.builders import small_clip, small_dataset, small_head
 from tests.rendering import films
+from tests.trained import go_to_copy
 
 NUM_FRAMES, FPS = 31, 30.0
 
@@ -43,11 +43,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def folder(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for path in shared.glob("*.h5"):
-        copy(path, tmp_path / path.name)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(stage, "find_asset", lambda name: None)
-    return tmp_path
+    return go_to_copy(shared, tmp_path, monkeypatch)
 
 
 def run(*arguments: str) -> tuple[int, str, str]:

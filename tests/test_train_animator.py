@@ -16,6 +16,7 @@ from stages.train_animator import TrainAnimatorConfig, train_animator
 from tests.builders import small_dataset, small_head, small_waveform
 from tests.pretrained_folder import write_pretrained_folder
 from tests.shell import run
+from tests.trained import go_to_copy
 
 TRAIN = ("train-animator", "faceformer", "--preset", "tiny", "--steps", "3", "--batch-size", "2", "--device", "cpu")
 SAMPLE = ("sample", "speech.wav", "--model", "animator.h5", "--device", "cpu", "--force")
@@ -34,10 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for path in made.iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return go_to_copy(made, tmp_path, monkeypatch)
 
 
 def refused(*arguments: str, says: str) -> None:

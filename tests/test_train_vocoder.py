@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from shutil import copy
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from stages.train_m2s import TrainM2SConfig, train_m2s
 from stages.training import loop
 from tests import shell
 from tests.builders import small_clip, small_dataset, small_head
+from tests.trained import go_to_copy
 
 QUICK = ("--preset", "tiny", "--steps", "4", "--batch-size", "2", "--device", "cpu")
 
@@ -36,10 +36,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def folder(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("dataset.h5", "m2s.h5"):
-        copy(shared / name, tmp_path / name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return go_to_copy(shared, tmp_path, monkeypatch)
 
 
 def run(*arguments: str) -> tuple[int, str, str]:

@@ -1,6 +1,9 @@
 """Tiny trained models, made once by the stages themselves, for the tests of commands that need one."""
 
+import shutil
 from pathlib import Path
+
+import pytest
 
 from stages.train_diffusion import TrainDiffusionConfig, train_diffusion
 from stages.train_m2s import TrainM2SConfig, train_m2s
@@ -23,4 +26,11 @@ def tiny_workspace(folder: Path) -> Path:
         TrainDiffusionConfig.resolve(preset="tiny", options=options),
         device="cpu",
     )
+    return folder
+
+
+def go_to_copy(made: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Works in a folder of a test's own with a copy of what many tests share; returns it."""
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    monkeypatch.chdir(folder)
     return folder

@@ -18,7 +18,7 @@ from stages.metrics.speech_recovery import hear
 from stages.models.mesh_to_speech import MeshToSpeech, MeshToSpeechConfig, checkpoint_of, visible_size
 from stages.runtime.provenance import Provenance
 from tests.builders import small_dataset, small_head, small_motion, small_waveform
-from tests.test_evaluate import sample_from, takes_of
+from tests.sampled import sample_from, takes_of
 from thunder_cli.app import app
 
 
