@@ -181,9 +181,14 @@ def _recorded_voices(engine: str, packages: list[str]) -> str:
 
 
 def _examine_pytorch3d() -> Check:
-    if importlib.util.find_spec("pytorch3d") is not None:
-        return Check("pytorch3d", "ok", "installed")
-    return Check("pytorch3d", "note", "not installed", "optional second renderer; nothing needs it")
+    from stages.runtime.pytorch3d import INSTALL
+
+    remedy = f"optional, for `thunder render --backend pytorch3d`: {INSTALL}"
+    if importlib.util.find_spec("pytorch3d") is None:
+        return Check("pytorch3d", "note", "not installed", remedy)
+    # Built beside another torch, it is there and does not load.
+    found = _try_import("pytorch3d._C, pytorch3d")
+    return Check("pytorch3d", "note" if found.startswith("error:") else "ok", found, remedy)
 
 
 def _last_line(error: object) -> str:

@@ -1,6 +1,7 @@
 """Films takes side by side with sound, lays their frames out on a contact sheet, or puts them live on a page."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,7 @@ import torch
 
 from stages.artifacts.clips import Clip, ClipFile, open_clips
 from stages.artifacts.files import check_output
+from stages.rendering.backends import Backend, rasteriser_of
 from stages.rendering.comparison import compared
 from stages.rendering.frames_folder import check_folder
 from stages.rendering.html_page import PageClip, page_clip, write_page
@@ -55,6 +57,7 @@ def render(
     transparent: bool = False,
     captions: bool | None = None,
     error_scale_mm: float | None = None,
+    backend: Backend = "torch",
     device: str = "cpu",
     force: bool = False,
     progress: Progress = silent,
@@ -79,15 +82,18 @@ def render(
         captions: say under each head which clip, take and seed it is, how badly it speaks where a mesh-to-speech model scored
             it, and how far its lips are from the reference's; if None, only before a background. A page says it always.
         error_scale_mm: colour takes by their distance from the reference, up to this; head units where heads have no metres.
+        backend: who finds which face a pixel sees: `torch`, our rasteriser, or `pytorch3d`, a check on it, far slower on a CPU.
         device: where to draw; a page is drawn by its reader's browser.
         force: replace outputs that exist.
         progress: told one unit a frame.
 
     Raises:
-        ThunderError: unreadable input, unknown clip or take, or, if only one clip was asked for, its failure.
+        ThunderError: unreadable input, unknown clip or take, PyTorch3D asked for and not installed, or, if only one clip was
+            asked for, its failure.
     """
-    _refuse_idle(output_format, panel_height, num_stills, captions, device)
+    _refuse_idle(output_format, panel_height, num_stills, captions, backend, device)
     _check_looks(output_format, transparent, reference_path, error_scale_mm)
+    rasteriser_of(backend)  # says at once where it is missing
     if panel_height is None:
         panel_height = 240 if output_format in ("png", "gif") else 480
     num_stills = 8 if num_stills is None else num_stills
@@ -96,7 +102,7 @@ def render(
     where = resolve_device(device)
     if where.type == "mps":
         where = torch.device("cpu")  # has no 64-bit scatter, of which the z-buffer is made
-    with open_clips(input_path) as clips, whole_frames_a_thread() as num_workers:
+    with open_clips(input_path) as clips, _threads(backend) as num_workers:
         chosen = list(dict.fromkeys(clip_ids)) or clips.ids()
         for clip_id in chosen:
             clips.summary(clip_id)  # says at once which clip is unknown
@@ -114,6 +120,7 @@ def render(
             num_workers,
             oversampling=STILL_OVERSAMPLING if output_format == "png" else 1,
             transparent=transparent,
+            backend=backend,
         )
         for clip_id, path in targets.items():
             try:
@@ -133,8 +140,18 @@ def render(
     return RenderResult(files, failures, len(chosen), num_frames)
 
 
+def _threads(backend: Backend) -> AbstractContextManager[int]:
+    """How many threads draw a frame each; PyTorch3D splits every picture among its own, and lets no other draw beside."""
+    return whole_frames_a_thread() if backend == "torch" else nullcontext(1)
+
+
 def _refuse_idle(
-    output_format: str, panel_height: int | None, num_stills: int | None, captions: bool | None, device: str
+    output_format: str,
+    panel_height: int | None,
+    num_stills: int | None,
+    captions: bool | None,
+    backend: Backend,
+    device: str,
 ) -> None:
     """Refuses options that would change nothing."""
     if output_format != "png" and num_stills is not None:
@@ -145,6 +162,7 @@ def _refuse_idle(
         ("--size", panel_height is not None),
         ("--captions", captions is True),
         ("--no-captions", captions is False),
+        ("--backend", backend != "torch"),
         ("--device", device not in ("auto", "cpu")),
     ):
         if given:

@@ -29,7 +29,13 @@ from stages.models.mesh_to_speech import MeshToSpeech, load_mesh_to_speech
 from stages.models.motion_denoiser import MotionDenoiser, load_motion_denoiser
 from stages.models.reconstruction import reconstruct_mel, to_sound
 from stages.models.vocoder import load_vocoder
+from stages.rendering.backends import Backend
+from stages.rendering.camera import portrait_camera
+from stages.rendering.mouth_crops import draw_mouths, mouth_scene
+from stages.rendering.scene import head_scene
 from stages.runtime.assets import asset_path, find_asset
+from stages.runtime.errors import ThunderError
+from stages.runtime.pytorch3d import check_pytorch3d
 from stages.sample import SampleConfig, find_model
 from stages.sample_stream import StreamConfig
 from stages.training.clips_in_memory import TrainingClip
@@ -72,6 +78,7 @@ def main() -> None:
         head, motion = build_head(embedded_head()), torch.rand(250, 55)
         timed = _beside_reference(lambda: head.vertices(motion))
         report("head, 250 frames to vertices", *timed, frames_per_s=250 / timed[0])
+        _report_pictures(report, head)
         corpus, dataset = _write_meshes(Path(folder) / "corpus"), Path(folder) / "dataset.h5"
         seconds, plain = _preprocess_and_plain_copy(corpus, dataset)
         report(
@@ -127,6 +134,33 @@ def _report_mesh_to_speech(report: Callable[..., None], denoiser: MotionDenoiser
     report("a step of train-diffusion, batch 16", without, reference)
     beside, reference = _beside_reference(listening)
     report("the same with a model listening", beside, reference, added_share=beside / without - 1)
+
+
+def _report_pictures(report: Callable[..., None], head: Head) -> None:
+    """Mouth crops as lip readers see them, with gradients, and a frame of a film; beside PyTorch3D where it is installed."""
+    motion = 0.3 * torch.rand(32, len(head.record.features))
+    template = torch.from_numpy(head.record.template)
+    camera = portrait_camera(template, chin=template[head.record.landmarks["chin"]])
+
+    def crops(backend: Backend) -> Callable[[], None]:
+        scene = mouth_scene(head.record, backend=backend)
+        vertices = head.vertices(motion, indices=scene.vertices, pose=False).requires_grad_()
+        return lambda: draw_mouths(scene, vertices)[0].sum().backward()
+
+    def frame(backend: Backend) -> Callable[[], object]:
+        scene = head_scene(head.record, camera, 512, 512, backend=backend)
+        vertices = head.vertices(motion[:1])
+        return lambda: scene.render(vertices)
+
+    for name, work in (("32 crops of a mouth and their gradients", crops), ("a frame of 512 x 512", frame)):
+        timed = _beside_reference(work("torch"))
+        report(name, *timed)
+        try:
+            check_pytorch3d()
+        except ThunderError:
+            continue
+        theirs = _beside_reference(work("pytorch3d"))
+        report("the same by PyTorch3D", *theirs, times_ours=theirs[0] / timed[0])
 
 
 def _training_step(denoiser: MotionDenoiser, head: Head, judge: MeshToSpeech | None) -> Callable[[], None]:

@@ -119,6 +119,18 @@ def test_a_machine_in_order_needs_no_remedies(monkeypatch: pytest.MonkeyPatch) -
     assert {c.status for c in checks if c.name not in ("pytorch3d", "torchaudio", "flite", "festival")} == {"ok"}
 
 
+def test_a_pytorch3d_that_does_not_load_is_said_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_try_import", lambda name: "error: undefined symbol: _ZN3c10")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    check = doctor._examine_pytorch3d()
+    assert (check.status, check.found) == ("note", "error: undefined symbol: _ZN3c10")
+    assert "--no-build-isolation" in check.remedy
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    check = doctor._examine_pytorch3d()
+    assert (check.status, check.found) == ("note", "not installed")
+    assert "git+https://github.com/facebookresearch/pytorch3d" in check.remedy
+
+
 def engine(name: str) -> Check:
     return next(check for check in examine() if check.name == name)
 

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from stages.rendering.studio import Panel, Studio
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 from tests.builders import small_clip, small_head
-from tests.rendering import films
+from tests.rendering import films, pytorch3d_stand_in
 from thunder_cli.commands.render import render as command
 from thunder_cli.console import ThunderGroup
 
@@ -231,6 +232,8 @@ def test_the_command_writes_what_it_says(cli, tmp_path):
         (["--size", "300", "-o", "a.html"], 1, "--size: a page is laid out and drawn by its reader's browser"),
         (["--no-captions", "-o", "a.html"], 1, "--no-captions: a page is laid out"),
         (["--device", "cuda", "-o", "a.html"], 1, "--device: a page is laid out"),
+        (["--backend", "pytorch3d", "-o", "a.html"], 1, "--backend: a page is laid out"),
+        (["--backend", "opengl"], 2, "--backend wanted one of torch, pytorch3d, found 'opengl'"),
         (["--reference", "samples.h5"], 1, "wanted thunder.dataset, found thunder.samples"),
         (["--reference", "dataset.h5"], 1, "dataset.h5: no clip 'a'"),
         (["--reference", "fast.h5", "--clip", "s0_clip"], 1, "clip s0_clip has 30 fps"),
@@ -251,6 +254,48 @@ def test_errors_are_one_line(cli, tmp_path, arguments, exit_code, message):
     if exit_code == 1:
         assert result.stderr.count("\n") == 1
     assert {p.name for p in tmp_path.iterdir()} == before
+
+
+def test_pytorch3d_draws_the_same_sheet_where_it_is_asked_for(cli, tmp_path, monkeypatch):
+    write_samples(tmp_path / "samples.h5", takes=1)
+    calls = []
+    pytorch3d_stand_in.install(monkeypatch, lambda: calls.append(1))
+    for backend in ("torch", "pytorch3d"):
+        result = cli("-o", f"{backend}.png", "--backend", backend, "--size", 40, "--columns", 2, "--no-captions")
+        assert result.exit_code == 0, result.output
+        assert bool(calls) == (backend == "pytorch3d")
+    ours, theirs = (np.asarray(Image.open(tmp_path / f"{b}.png")).astype(int) for b in ("torch", "pytorch3d"))
+    assert ours.std() > 10
+    assert np.abs(ours - theirs).mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ("pytorch3d", "--backend pytorch3d: there is no module pytorch3d"),
+        (
+            "pytorch3d.renderer.mesh",
+            "it does not load beside this torch (undefined symbol: _ZN3c10); build it anew: `pip",
+        ),
+    ],
+)
+def test_without_pytorch3d_one_line_says_how_to_get_it(cli, tmp_path, monkeypatch, broken, message):
+    write_samples(tmp_path / "samples.h5")
+    if broken == "pytorch3d":
+        monkeypatch.setitem(sys.modules, "pytorch3d", None)
+    else:
+        pytorch3d_stand_in.install(monkeypatch)
+
+        def missing(name):
+            raise ImportError("undefined symbol: _ZN3c10")
+
+        monkeypatch.delattr(sys.modules[broken], "rasterize_meshes")
+        monkeypatch.setattr(sys.modules[broken], "__getattr__", missing, raising=False)
+    result = cli("--backend", "pytorch3d")
+    assert result.exit_code == 1
+    assert message in " ".join(result.stderr.split())
+    assert result.stderr.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["samples.h5"]
 
 
 def test_a_reference_of_another_head_is_refused(cli, tmp_path):

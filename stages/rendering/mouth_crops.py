@@ -17,7 +17,8 @@ from stages.artifacts.head_record import HeadRecord
 from stages.heads.head import Head, region_indices
 from stages.heads.rotations import rotation_from_yaw_pitch_roll
 from stages.rendering.antialiasing import MeshEdges, antialias, mesh_edges
-from stages.rendering.rasteriser import interpolate, rasterise
+from stages.rendering.backends import Backend, rasteriser_of
+from stages.rendering.rasteriser import interpolate
 from stages.rendering.shading import display, vertex_normals
 from stages.runtime.errors import ThunderError
 
@@ -49,6 +50,7 @@ class MouthScene:
         edges: of the faces.
         albedo: (M,) linear luminance.
         centre: (3,) what the middle of a crop shows; `half_side` is how far it reaches from there. Head units.
+        backend: who decides which face a pixel sees.
     """
 
     vertices: Tensor
@@ -57,6 +59,7 @@ class MouthScene:
     albedo: Tensor
     centre: Tensor
     half_side: float
+    backend: Backend = "torch"
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def varied_looks(batch: int, generator: torch.Generator) -> Looks:
     )
 
 
-def mouth_scene(head: HeadRecord, device: torch.device | str = "cpu") -> MouthScene:
+def mouth_scene(head: HeadRecord, device: torch.device | str = "cpu", backend: Backend = "torch") -> MouthScene:
     """What of a head a crop shows.
 
     Raises:
@@ -149,9 +152,8 @@ def mouth_scene(head: HeadRecord, device: torch.device | str = "cpu") -> MouthSc
         albedo = torch.full((len(template),), _CLAY)
         albedo[lips] *= _LIPS_OF_CLAY
     faces = faces.to(device)
-    return MouthScene(
-        vertices.to(device), faces, mesh_edges(faces), albedo[vertices].to(device), centre.to(device), half_side
-    )
+    albedo, centre = albedo[vertices].to(device), centre.to(device)
+    return MouthScene(vertices.to(device), faces, mesh_edges(faces), albedo, centre, half_side, backend)
 
 
 def draw_mouths(scene: MouthScene, vertices: Tensor, looks: Looks | None = None) -> tuple[Tensor, Tensor]:
@@ -170,7 +172,7 @@ def draw_mouths(scene: MouthScene, vertices: Tensor, looks: Looks | None = None)
     light = _light(vertex_normals(arms, scene.faces), scene.albedo, looks)  # (B, M)
     place = looks.scale[:, None, None] * arms[..., :2] + looks.shift[:, None]
     points = torch.cat([place, 10 - arms[..., 2:]], -1)
-    fragments = rasterise(points, scene.faces, CROP_PIXELS, CROP_PIXELS, perspective=False)
+    fragments = rasteriser_of(scene.backend)(points, scene.faces, CROP_PIXELS, CROP_PIXELS, perspective=False)
     seen = interpolate(light[..., None], scene.faces, fragments)  # (P, 1)
     picture = fragments.picture(seen, seen.new_tensor([_BACKGROUND]))
     return display(antialias(picture, fragments, points, scene.faces, scene.edges)[..., 0]), fragments.coverage()

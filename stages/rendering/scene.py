@@ -8,9 +8,10 @@ from torch import Tensor
 
 from stages.artifacts.head_record import HeadRecord
 from stages.rendering.antialiasing import MeshEdges, antialias, mesh_edges
+from stages.rendering.backends import Backend, rasteriser_of
 from stages.rendering.camera import Camera
 from stages.rendering.occlusion import lamp_reaching, light_reaching
-from stages.rendering.rasteriser import interpolate, rasterise
+from stages.rendering.rasteriser import interpolate
 from stages.rendering.shading import STUDIO, Lamp, shade, studio_background, vertex_normals
 
 # Fired clay, for heads that bring no colours.
@@ -39,6 +40,7 @@ class Scene:
         camera: whose `aspect` is width / height.
         background: (height, width, 3) linear RGB; says how large pictures are.
         lamps: what shines.
+        backend: who decides which face a pixel sees.
     """
 
     faces: Tensor
@@ -47,6 +49,7 @@ class Scene:
     camera: Camera
     background: Tensor
     lamps: tuple[Lamp, ...] = STUDIO
+    backend: Backend = "torch"
 
     def render(
         self, vertices: Tensor, *, colours: Tensor | None = None, transparent: bool = False
@@ -64,7 +67,7 @@ class Scene:
         """
         height, width, _ = self.background.shape
         points = self.camera.project(vertices)
-        fragments = rasterise(
+        fragments = rasteriser_of(self.backend)(
             points,
             self.faces,
             height,
@@ -87,7 +90,14 @@ class Scene:
         return antialias(picture, fragments, points, self.faces, self.edges), fragments.coverage()
 
 
-def head_scene(head: HeadRecord, camera: Camera, height: int, width: int, device: torch.device | str = "cpu") -> Scene:
+def head_scene(
+    head: HeadRecord,
+    camera: Camera,
+    height: int,
+    width: int,
+    device: torch.device | str = "cpu",
+    backend: Backend = "torch",
+) -> Scene:
     """The studio scene of a head, with the head's own colours where it has them."""
     template = torch.from_numpy(head.template).to(device)
     faces = torch.from_numpy(head.faces).to(device, torch.int64)
@@ -103,4 +113,5 @@ def head_scene(head: HeadRecord, camera: Camera, height: int, width: int, device
     shadow = 1 - _SHADOW * (1 - lamp_reaching(template, faces, STUDIO[0].direction))
     light = torch.maximum(light_reaching(template, faces) * shadow, material[:, 2])[:, None]
     surface = torch.cat([colours * light, material[:, :2] * light], 1)
-    return Scene(faces, mesh_edges(faces), surface, camera, studio_background(height, width).to(device))
+    background = studio_background(height, width).to(device)
+    return Scene(faces, mesh_edges(faces), surface, camera, background, backend=backend)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from stages.artifacts.head_record import HeadRecord
 from stages.heads.head import build_head, rotation_features
+from stages.rendering.backends import Backend
 from stages.rendering.camera import Camera, portrait_camera
 from stages.rendering.error_colours import error_colours
 from stages.rendering.picture import caption
@@ -68,6 +69,7 @@ class Studio:
         *,
         oversampling: int = 1,
         transparent: bool = False,
+        backend: Backend = "torch",
     ) -> None:
         self.head = build_head(head).to(device)
         self.chin = head.landmarks["chin"]
@@ -83,7 +85,8 @@ class Studio:
         self.channels = 4 if transparent else 3
         self.rotates = bool(rotation_features(head))
         camera = self.camera(self.head.template)
-        self.scene = head_scene(head, camera, self.height * oversampling, self.width * oversampling, device)
+        height, width = self.height * oversampling, self.width * oversampling
+        self.scene = head_scene(head, camera, height, width, device, backend)
 
     def camera(self, template: Tensor) -> Camera:
         """The camera that frames a subject."""

@@ -23,6 +23,13 @@ class Format(StrEnum):
     html = "html"
 
 
+class Backend(StrEnum):
+    """Who finds which face a pixel sees."""
+
+    torch = "torch"
+    pytorch3d = "pytorch3d"
+
+
 def render(
     path: Annotated[Path, typer.Argument(help="samples.h5, or a dataset.h5 to film what was recorded.")] = Path(
         "samples.h5"
@@ -72,6 +79,13 @@ def render(
         bool | None,
         typer.Option("--captions/--no-captions", help="Clip, take, seed, M2S loss and lip error under each head."),
     ] = None,
+    backend: Annotated[
+        Backend,
+        typer.Option(
+            "--backend",
+            help="Rasteriser: ours, or PyTorch3D's where it is installed, to check ours by; far slower on a CPU.",
+        ),
+    ] = Backend.torch,
     device: Device = "auto",
     force: Force = False,
     quiet: Quiet = False,
@@ -99,6 +113,7 @@ def render(
         transparent=transparent,
         captions=captions,
         error_scale_mm=errors,
+        backend=backend.value,
         device=device,
         force=force,
         progress=console.progress(quiet=quiet),
