@@ -18,7 +18,7 @@ from stages.models.lip_reader import LipReader, read_lips
 if TYPE_CHECKING:
     from stages.metrics.faces import Face
 
-# Prefixes that CTC's search keeps.
+# Texts that CTC's search keeps, and the decoder weighs.
 BEAM = 8
 
 
@@ -49,11 +49,11 @@ def lip_character_error_rate(transcript: str, read: Sequence[str]) -> float:
     """CER of lips: fewest insertions, deletions and substitutions that turn what was read in the lips into the transcript,
     over its characters.
 
-    The lip reader sees drawn lips at 25 fps and hears nothing; it searches CTC by a beam of 8 prefixes. Texts as
-    `normalise_text` makes them: lower case, what is no letter is a space; spaces count as characters. Of several takes the
-    edits and characters are summed. Over clips: the mean weighted by characters, as in `m2s-cer`; Han et al. average over
-    clips, which makes short clips count for more. Read it beside `cer-truth`, the same of true motion: no face can be
-    expected to be read better than that.
+    The lip reader sees drawn lips at 25 fps and hears nothing; CTC's search keeps 8 texts, of which CTC and the reader's
+    decoder together choose (`decoder_share` of its configuration). Texts as `normalise_text` makes them: lower case, what
+    is no letter is a space; spaces count as characters. Of several takes the edits and characters are summed. Over clips:
+    the mean weighted by characters, as in `m2s-cer`; Han et al. average over clips, which makes short clips count for more.
+    Read it beside `cer-truth`, the same of true motion: no face can be expected to be read better than that.
 
     Args:
         transcript: what is said.

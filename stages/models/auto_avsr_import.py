@@ -153,6 +153,7 @@ def _config_of(
         fusion_dim=len(weights["fusion.fc1.weight"]) if len(streams) == 2 else 1,
         labels_per_frame=1,
         max_frames=_MAX_FRAMES,
+        decoder_share=0.9,  # as in their search
     )
 
 

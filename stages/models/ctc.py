@@ -57,13 +57,22 @@ def expected_frames(log_probs: Tensor, labels: Sequence[int]) -> Tensor:
 
 
 def beam_search(log_probs: Tensor, width: int) -> list[int]:
-    """The sequence whose paths together are likeliest, as far as `width` prefixes kept after every frame find it.
+    """The sequence whose paths together are likeliest; see `likeliest_texts`."""
+    return likeliest_texts(log_probs, width)[0][0]
+
+
+def likeliest_texts(log_probs: Tensor, width: int) -> list[tuple[list[int], float]]:
+    """Sequences by how likely their paths are together, as far as `width` prefixes kept after every frame find them.
 
     Frames follow each other, so that this loops over them; prefixes of one frame are few.
 
     Args:
         log_probs: (n, C) natural logarithms.
         width: prefixes kept.
+
+    Returns:
+        Up to `width` sequences with the logarithm of their probability, the likeliest first; what paths of pruned prefixes
+        would add to it is missing.
     """
     frames = log_probs.double().cpu().numpy()
     # Prefix -> log-probability of its paths that end in a blank, and in its last label.
@@ -84,4 +93,4 @@ def beam_search(log_probs: Tensor, width: int) -> list[int]:
                 longer[1] = np.logaddexp(longer[1], before + frame[c])
         best = sorted(grown.items(), key=lambda entry: -np.logaddexp(entry[1][0], entry[1][1]))[:width]
         beam = {prefix: (blank, label) for prefix, (blank, label) in best}
-    return list(next(iter(beam)))
+    return [(list(prefix), float(np.logaddexp(blank, label))) for prefix, (blank, label) in beam.items()]

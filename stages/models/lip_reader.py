@@ -9,6 +9,7 @@ Interspeech 2024; `form = "published"` is its architecture. Ours: withholding a 
 come faster than 25 a second, where its word pieces do not; and the form `light`.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -18,8 +19,8 @@ from torch import Tensor, nn
 
 from stages.artifacts.checkpoint import Checkpoint, read_checkpoint
 from stages.audio.log_mel import NUM_BANDS
-from stages.models.characters import BLANK, decode, encode, normalise_text
-from stages.models.ctc import beam_search, greedy_labels
+from stages.models.characters import decode, encode, normalise_text
+from stages.models.ctc import greedy_labels, likeliest_texts
 from stages.models.lip_front_ends import (
     MEL_FRAMES,
     SAMPLES,
@@ -30,7 +31,7 @@ from stages.models.lip_front_ends import (
 )
 from stages.models.relative_conformer import PUBLISHED_EPSILON, RelativeConformer
 from stages.models.resampling import change_rate
-from stages.models.text_decoder import TextDecoder
+from stages.models.text_decoder import TextDecoder, log_probabilities
 from stages.models.weights import arrays_of_weights, load_weights
 from stages.models.word_pieces import WordPieces
 from stages.runtime.config import Config
@@ -38,6 +39,8 @@ from stages.runtime.errors import ThunderError
 
 VIDEO_RATE_HZ = 25
 CROP_SIDE = 88
+# Of w in `write_down`; chosen on validation clips.
+DECODER_SHARE = 0.5
 # What Auto-AVSR adds to the variance of a waveform.
 _SOUND_EPSILON = 1e-8
 
@@ -55,6 +58,7 @@ class LipReaderConfig(Config):
         fusion_dim: width where the streams meet.
         labels_per_frame: how many labels a frame of 40 ms speaks for.
         max_frames: the longest clip it reads; attention grows with the square.
+        decoder_share: of the decoder's word where a beam of texts is weighed by both, 0 to 1; CTC has the rest.
     """
 
     characters: str
@@ -71,6 +75,7 @@ class LipReaderConfig(Config):
     dropout: float = 0.1
     labels_per_frame: int = 2
     max_frames: int = 750
+    decoder_share: float = DECODER_SHARE
 
     @property
     def num_labels(self) -> int:
@@ -273,19 +278,42 @@ def labels_of(model: LipReader, text: str, where: str) -> list[int]:
 
 
 def write_down(model: LipReader, reading: LipReading, mask: Tensor, *, beam: int = 1) -> list[str]:
-    """The texts that CTC spells, by the likeliest path, or by a beam of prefixes.
+    """The texts that are read: what CTC spells on its likeliest path, or the best of a beam of texts.
+
+    The best has the highest (1 - w) log p_CTC + w log p_decoder, w being the model's `decoder_share`; the decoder weighs all
+    texts of a clip in one batch.
 
     Args:
         mask: (B, T) as the reading was made with.
+        beam: prefixes that CTC's search keeps, and texts that are weighed; 1 takes the likeliest path, and asks no decoder.
+
+    Source:
+        Watanabe et al., "Hybrid CTC/Attention Architecture for End-to-End Speech Recognition", 2017: joint decoding, as
+        rescoring.
     """
-    lengths = (mask.sum(1) * model.config.labels_per_frame).tolist()
-    # The sign that ends a text belongs to the decoder.
-    rows = [row[:n, :-1] for row, n in zip(reading.log_probs, lengths, strict=True)]
-    labels = (greedy_labels(row) if beam == 1 else beam_search(row, beam) for row in rows)
-    spelt = [[k for k in row if k != BLANK] for row in labels]
-    if model.pieces is not None:
-        return [model.pieces.decode(row) for row in spelt]
-    return [decode(row, model.config.characters) for row in spelt]
+    texts = []
+    for log_probs, features, num_frames in zip(reading.log_probs, reading.features, mask.sum(1).tolist(), strict=True):
+        # The sign that ends a text belongs to the decoder.
+        found = log_probs[: num_frames * model.config.labels_per_frame, :-1]
+        if beam == 1:
+            labels = greedy_labels(found)
+        else:
+            labels = _best_of_both(model, likeliest_texts(found, beam), features[:num_frames])
+        spelled_by = (
+            model.pieces.decode if model.pieces is not None else partial(decode, characters=model.config.characters)
+        )
+        texts.append(spelled_by(labels))
+    return texts
+
+
+def _best_of_both(model: LipReader, texts: list[tuple[list[int], float]], features: Tensor) -> list[int]:
+    """The labels that CTC, whose logarithms `texts` has, and the decoder together find likeliest."""
+    share = model.config.decoder_share
+    if share == 0 or len(texts) == 1:
+        return texts[0][0]
+    by_ctc = torch.tensor([score for _, score in texts], dtype=torch.float64)
+    told = log_probabilities(model.decoder, [labels for labels, _ in texts], features, model.config.end)
+    return texts[int(((1 - share) * by_ctc + share * told.double().cpu()).argmax())][0]
 
 
 @torch.no_grad()
@@ -295,7 +323,7 @@ def read_lips(model: LipReader, crops: Tensor | None, sound: Tensor | None = Non
     Args:
         crops: (T, 96, 96) grey, in 0..1, 25 fps; None reads the sound alone.
         sound: `sound_of` the clip; None reads the lips alone.
-        beam: prefixes kept; 1 takes the likeliest path.
+        beam: see `write_down`.
     """
     given = crops if crops is not None else sound
     if given is None:

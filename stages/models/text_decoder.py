@@ -4,8 +4,10 @@ Source: Vaswani et al., "Attention Is All You Need", 2017, with the norm before 
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.models.relative_conformer import sinusoids
@@ -54,3 +56,32 @@ class TextDecoder(nn.Module):
         for layer in self.layers:
             x = layer(x, memory, tgt_mask=later, memory_key_padding_mask=~mask)
         return self.to_labels(self.norm(x))
+
+
+_NONE = -100
+
+
+def log_probabilities(
+    decoder: Callable[[Tensor, Tensor, Tensor], Tensor], texts: Sequence[Sequence[int]], memory: Tensor, end: int
+) -> Tensor:
+    """How likely a decoder finds whole texts of one clip, their ends with them, in one batch.
+
+    Args:
+        decoder: as `TextDecoder.forward`.
+        texts: labels of each of N; none is allowed.
+        memory: (T, dim), all of it real.
+        end: the label that ends a text, and begins it too.
+
+    Returns:
+        (N,) natural logarithms.
+    """
+    shape = len(texts), max(map(len, texts)) + 1
+    before, wanted = torch.full(shape, end), torch.full(shape, _NONE)
+    for row, text in enumerate(texts):
+        labels = torch.tensor(text, dtype=torch.long)
+        before[row, 1 : len(text) + 1] = labels
+        wanted[row, : len(text) + 1] = torch.cat([labels, torch.tensor([end])])
+    real = torch.ones(shape[0], len(memory), dtype=torch.bool, device=memory.device)
+    logits = decoder(before.to(memory.device), memory.expand(shape[0], -1, -1), real).float()
+    surprise = F.cross_entropy(logits.transpose(1, 2), wanted.to(memory.device), ignore_index=_NONE, reduction="none")
+    return -surprise.sum(1)

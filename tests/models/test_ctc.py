@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stages.models.characters import BLANK, decode, encode, normalise_text
-from stages.models.ctc import beam_search, expected_frames, frames_needed, greedy_labels
+from stages.models.ctc import beam_search, expected_frames, frames_needed, greedy_labels, likeliest_texts
 
 
 def path(*labels: int, num_labels: int = 4) -> torch.Tensor:
@@ -53,6 +53,14 @@ def test_a_wide_beam_finds_the_sequence_whose_paths_are_likeliest_together(seed:
         probability = float(np.exp(sum(float(log_probs[t, c]) for t, c in enumerate(labels))))
         totals[spelt(labels)] = totals.get(spelt(labels), 0.0) + probability
     assert beam_search(log_probs, 1000) == list(max(totals, key=lambda said: totals[said]))
+
+
+def test_the_other_texts_of_a_beam_stand_by_their_probability() -> None:
+    # --: .36; a: .64, by a-, -a and aa.
+    texts = likeliest_texts(torch.tensor([[0.6, 0.4], [0.6, 0.4]]).log(), 2)
+    assert [text for text, _ in texts] == [[1], []]
+    np.testing.assert_allclose([score for _, score in texts], np.log([0.64, 0.36]), rtol=1e-6)
+    assert likeliest_texts(path(1, 0), 1)[0][0] == [1]
 
 
 def test_a_blank_more_between_two_of_a_kind() -> None:

@@ -19,6 +19,7 @@ from stages.models.lip_reader import (
     write_down,
 )
 from stages.models.relative_conformer import RelativeAttention, by_pair, sinusoids
+from stages.models.text_decoder import log_probabilities
 from stages.runtime.errors import ThunderError
 from stages.runtime.provenance import Provenance
 from stages.training.lip_clips import LipBatch
@@ -228,6 +229,42 @@ def test_only_a_clips_own_frames_are_written_down() -> None:
     for n, label in enumerate([2, 3, 4, 5, 2, 3]):  # the sign of the end, 5, is no character
         spelling[:, n, label] = -0.1
     assert write_down(model, reading._replace(log_probs=spelling), mask) == ["ab", "abcab"]
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.0, "a"), (0.3, "a"), (0.5, "b"), (1.0, "b")])
+def test_ctc_and_the_decoder_choose_together(share: float, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny(decoder_share=share, labels_per_frame=1)
+    reading = model(torch.rand(1, 1, 96, 96), None, full(1, 1))
+    # One frame: CTC has "a" .5, "b" .3, "" .2; the decoder "a" .1 · .9, "b" .8 · .25, "" .05. So "b" wins where
+    # (.3 / .5)^(1 - w) (.2 / .09)^w > 1, from w = .39 on.
+    ctc = torch.tensor([[[0.2, 1e-9, 0.5, 0.3, 1e-9, 1e-9]]]).log()
+    after = {
+        5: [0.01, 0.04, 0.1, 0.8, 0.0, 0.05],
+        2: [0.0, 0.1, 0.0, 0.0, 0.0, 0.9],
+        3: [0.75, 0.0, 0.0, 0.0, 0.0, 0.25],
+    }
+
+    def decoder(before: torch.Tensor, memory: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        assert memory.shape == (len(before), 1, 16)
+        assert mask.all()
+        return torch.tensor([[after[int(label)] for label in row] for row in before]).clamp_min(1e-9).log()
+
+    monkeypatch.setattr(model.decoder, "forward", decoder)
+    assert write_down(model, reading._replace(log_probs=ctc), full(1, 1), beam=3) == [text]
+
+
+@torch.no_grad()
+def test_what_a_decoder_says_of_texts_against_one_label_after_another() -> None:
+    model = tiny(decoder_layers=2)
+    features = torch.randn(5, 16)
+    texts, end = [[2, 3, 3], [], [1], [4, 2]], model.config.end
+    together = log_probabilities(model.decoder, texts, features, end)
+    for row, text in enumerate(texts):
+        expected = 0.0
+        for k, label in enumerate([*text, end]):
+            logits = model.decoder(torch.tensor([[end, *text[:k]]]), features[None], full(1, 5))
+            expected += float(logits[0, -1].log_softmax(-1)[label])
+        assert float(together[row]) == pytest.approx(expected, abs=1e-4)
 
 
 def test_what_it_cannot_do_is_said() -> None:
