@@ -71,6 +71,29 @@ def test_a_film_of_three_takes(tmp_path):
     assert not np.array_equal(shown[0], shown[6])  # that moves
 
 
+def test_a_face_moves_when_its_sound_begins(tmp_path):
+    """From motion and speech to a film read back: a mouth that opens in one frame, and a click at the same time."""
+    samples, fps, frame = write_samples(tmp_path / "calm.h5", takes=1, num_frames=24, fps=30.0), 30.0, 13
+    with open_clips(samples) as file:
+        clip, head = file.read("a"), file.head
+    motion, speech = np.zeros_like(clip.motion), np.zeros_like(clip.waveform)
+    motion[:, frame:, 0] = 1
+    at = round(frame / fps * 16_000)
+    speech[at : at + 200] = 20_000 * np.sin(np.arange(200) * 0.4)
+    moved = dataclasses.replace(clip, motion=motion, waveform=speech)
+    with write_clips(tmp_path / "m.h5", "thunder.samples", head, Provenance(seed=0, command="test"), force=True) as w:
+        w.add(moved)
+    render(tmp_path / "m.h5", tmp_path / "film.mp4", panel_height=80, captions=False)
+    shown = films.frames(tmp_path / "film.mp4", 80, 64).astype(int)
+    changes = np.abs(np.diff(shown, axis=0)).mean((1, 2, 3))
+    assert changes.argmax() == frame - 1
+    assert changes[frame - 1] > 5 * np.delete(changes, frame - 1).max()
+    seen_s = films.times(tmp_path / "film.mp4")[frame]
+    heard_s = np.argmax(np.abs(films.sound(tmp_path / "film.mp4", 16_000)) > 0.2) / 16_000
+    assert seen_s == pytest.approx(frame / fps, abs=0.002)
+    assert abs(heard_s - seen_s) < 0.5 / fps
+
+
 def test_several_clips_are_several_films_and_one_take_may_be_chosen(tmp_path):
     samples = write_samples(tmp_path / "samples.h5", clips=("a", "b.2"))
     result = render(samples, tmp_path / "takes.mp4", panel_height=80, takes=[1])
