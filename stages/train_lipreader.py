@@ -10,7 +10,15 @@ from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import ClipFile, open_clips
 from stages.artifacts.files import check_output
 from stages.metrics.readability import character_error_rate, num_characters
-from stages.models.lip_reader import CROP_SIDE, VIDEO_RATE_HZ, LipReader, LipReaderConfig, checkpoint_of, write_down
+from stages.models.lip_reader import (
+    CROP_SIDE,
+    DECODER_SHARE,
+    VIDEO_RATE_HZ,
+    LipReader,
+    LipReaderConfig,
+    checkpoint_of,
+    write_down,
+)
 from stages.rendering.mouth_crops import mouth_scene
 from stages.runtime.devices import resolve_device
 from stages.runtime.progress import Progress, silent
@@ -42,6 +50,7 @@ class TrainLipreaderConfig(LoopConfig):
         streams: `both`, or `picture` for a reader that never hears: what it learns of lips owes nothing to speech.
         channels, dim, num_layers, num_heads, kernel, decoder_layers, fusion_dim, dropout, labels_per_frame: see
             `LipReaderConfig`.
+        decoder_share: likewise; it is of reading, and not of training.
         max_clip_s: longer clips are left out, and the model reads none.
         max_characters: a language of more, such as Mandarin in hanzi, is left out.
         drop_sound, drop_picture: how often a training clip is read without one.
@@ -60,6 +69,7 @@ class TrainLipreaderConfig(LoopConfig):
     fusion_dim: int = Field(8192, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
     labels_per_frame: int = Field(2, ge=1, le=4)
+    decoder_share: float = Field(DECODER_SHARE, ge=0, le=1)
     max_clip_s: float = Field(12.0, gt=0, le=600)
     max_characters: int = Field(200, ge=1)
     drop_sound: float = Field(0.5, ge=0, le=1)

@@ -62,13 +62,13 @@ def test_a_model_with_its_characters_curves_and_provenance() -> None:
 
 
 def test_a_reader_that_never_hears() -> None:
-    Path("deaf.toml").write_text('streams = "picture"\n', encoding="utf-8")
+    Path("deaf.toml").write_text('streams = "picture"\ndecoder_share = 0.2\n', encoding="utf-8")
     code, stdout, stderr = run(*QUICK, "--config", "deaf.toml", "--json")
     assert code == 0, stderr
     told = json.loads(stdout)
     assert told["val.cer"] == told["val.cer_lips"]
     model = load_lip_reader(Path("lipreader.h5"))
-    assert model.config.streams == "picture"
+    assert (model.config.streams, model.config.decoder_share) == ("picture", 0.2)
     assert not any(name.startswith(("ears", "heard", "fusion")) for name, _ in model.named_parameters())
 
 
