@@ -14,15 +14,14 @@ from torch import Tensor
 
 from stages.artifacts.clips import Clip, ClipFile, open_clips
 from stages.artifacts.files import check_output
-from stages.audio.log_mel import speech_log_mel
-from stages.audio.waveform import to_float
 from stages.heads.head import build_head
 from stages.metrics.judges import NO_LIP_READER
 from stages.metrics.word_pairs import on_a_plane, told_apart
 from stages.models.characters import normalise_text
-from stages.models.lip_reader import LipReader, at_video_rate, load_lip_reader
+from stages.models.lip_reader import LipReader, load_lip_reader
 from stages.rendering.figures import WordCloud, draw_word_pairs, need_matplotlib
-from stages.rendering.mouth_crops import film_mouth, mouth_scene
+from stages.rendering.lip_films import shown_and_heard
+from stages.rendering.mouth_crops import mouth_scene
 from stages.runtime.assets import files_at_hand
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
@@ -122,20 +121,12 @@ def _read_words(
     words, _ = time_words(clip, reader)
     if words is None:
         return []
-    motion = at_video_rate(torch.from_numpy(clip.motion)[None], clip.fps)[0]
-    template = torch.from_numpy(file.template(clip.subject)).float().to(device)
     scene, head = mouth_scene(file.head, device), build_head(file.head).to(device)
-    try:
-        crops = film_mouth(scene, head, motion.to(device), template)[None].float() / 255
-    except ThunderError as error:
-        raise ThunderError(f"clip {clip.id}: {error}") from error
-    sound = reader.sound_of(
-        speech_log_mel(torch.from_numpy(clip.waveform)), torch.from_numpy(to_float(clip.waveform)), len(motion)
-    )[None].to(device)
-    mask = torch.ones(1, len(motion), dtype=torch.bool, device=device)
+    crops, sound = shown_and_heard(scene, head, clip, torch.from_numpy(file.template(clip.subject)).float(), reader)
+    mask = torch.ones(1, len(crops), dtype=torch.bool, device=device)
     rows = []
-    for name, heard in zip(INPUTS, (sound, None), strict=True):
-        features = reader(crops, heard, mask).features[0].float().cpu()
+    for name, heard in zip(INPUTS, (sound[None], None), strict=True):
+        features = reader(crops[None], heard, mask).features[0].float().cpu()
         for word, begins, ends in zip(
             normalise_text(clip.transcript).split(), words.cuts, words.cuts[1:], strict=False
         ):

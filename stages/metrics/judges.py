@@ -204,13 +204,14 @@ def _unread(reader: LipReader, files: Sequence[ClipFile], transcripts: Mapping[s
     found: dict[str, list[str]] = {}
     for clip_id, text in transcripts.items():
         longest_s = max((s.num_frames - 1) / s.fps for s in (file.summary(clip_id) for file in files))
-        reason = _why_unread(reader, text, longest_s)
+        reason = why_unread(reader, text, longest_s)
         if reason:
             found.setdefault(reason, []).append(clip_id)
     return found
 
 
-def _why_unread(reader: LipReader, text: str, last_frame_s: float) -> str:
+def why_unread(reader: LipReader, text: str, last_frame_s: float) -> str:
+    """Why a clip cannot be read and compared with its transcript; empty where it can."""
     strange = sorted(_strange(reader, text))
     if not num_characters(text):
         return "no transcript"

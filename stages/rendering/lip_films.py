@@ -1,12 +1,16 @@
-"""A moving face filmed as a lip reader sees it: its mouth under the plain look, at 25 fps, whatever its own rate."""
+"""A moving face filmed as a lip reader sees it: its mouth, under the plain look, at 25 fps, whatever its rate. And its speech."""
 
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from stages.artifacts.clips import Clip
+from stages.audio.log_mel import speech_log_mel
+from stages.audio.waveform import to_float
+from stages.heads.head import Head
 from stages.metrics.faces import Face
-from stages.models.lip_reader import at_video_rate
+from stages.models.lip_reader import LipReader, at_video_rate
 from stages.rendering.mouth_crops import LEAST_COVERAGE, MouthScene, draw_mouths
 from stages.runtime.errors import ThunderError
 
@@ -45,3 +49,27 @@ def film_face(scene: MouthScene, face: Face, fps: float) -> Tensor:
             )
         film.append((crops * 255).round() / 255)
     return torch.cat(film)
+
+
+def shown_and_heard(
+    scene: MouthScene, head: Head, clip: Clip, template: Tensor, reader: LipReader
+) -> tuple[Tensor, Tensor]:
+    """What a reader of lips and speech is given of a true clip, on the reader's device.
+
+    Args:
+        template: (V, 3), the subject's face at rest.
+
+    Returns:
+        As of `film_face`, and as of `LipReader.sound_of`.
+
+    Raises:
+        ThunderError: a frame that shows no mouth; names the clip.
+    """
+    device = reader.picture_mean.device
+    face = Face(head, torch.from_numpy(clip.motion).to(device), template.to(device))
+    try:
+        crops = film_face(scene, face, clip.fps)
+    except ThunderError as error:
+        raise ThunderError(f"clip {clip.id}: {error}") from error
+    mel = speech_log_mel(torch.from_numpy(clip.waveform))
+    return crops, reader.sound_of(mel, torch.from_numpy(to_float(clip.waveform)), len(crops)).to(device)
