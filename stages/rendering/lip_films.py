@@ -1,4 +1,4 @@
-"""A moving face filmed as a lip reader sees it: its mouth, under the plain look, at 25 fps, whatever its rate. And its speech."""
+"""A moving face filmed as a lip reader sees it, its mouth under the plain look at 25 fps whatever its own rate; its speech."""
 
 from dataclasses import replace
 
