@@ -11,6 +11,7 @@ from stages import evaluate_lipreader as stage
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import write_clips
 from stages.artifacts.results_file import read_results
+from stages.metrics.lip_readability import BEAM
 from stages.models.lip_reader import LipReader, LipReaderConfig, checkpoint_of
 from stages.runtime.provenance import Provenance
 from tests.builders import small_clip, small_head
@@ -44,7 +45,7 @@ def write_reader(path: str, seed: int, **options: Any) -> None:
 
 def test_error_rates_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(model: LipReader, crops: Any, sound: Any, *, beam: int) -> str:
-        assert beam == 8
+        assert beam == BEAM
         return "abcd" if crops is not None and sound is not None else "abc" if sound is not None else "bbcd"
 
     monkeypatch.setattr(stage, "read_lips", read)

@@ -17,6 +17,7 @@ from stages.artifacts.head_record import HeadRecord
 from stages.artifacts.metrics_file import read_metrics
 from stages.corpora.synthesis.pronunciation import pronounce
 from stages.heads.head import build_head
+from stages.metrics.lip_readability import BEAM
 from stages.metrics.visemes import viseme_of
 from stages.models.lip_reader import load_lip_reader, read_lips
 from stages.rendering.mouth_crops import film_mouth, mouth_scene
@@ -92,7 +93,7 @@ def test_figures_are_those_of_what_is_read_in_all_clips_together() -> None:
             for of, motions in (("", samples.read(clip_id).motion), ("-truth", dataset.read(clip_id).motion[None])):
                 for motion in motions:
                     film = film_mouth(scene, head, torch.from_numpy(motion), torch.from_numpy(head.record.template))
-                    reads[of].append(read_lips(model, film.float() / 255, beam=8))
+                    reads[of].append(read_lips(model, film.float() / 255, beam=BEAM))
                     truths[of].append(normal[clip_id])
     assert len(set(reads[""])) > 2
     assert all(reads[""])

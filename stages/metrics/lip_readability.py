@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stages.metrics.faces import Face
 
 # Texts that CTC's search keeps, and the decoder weighs.
-BEAM = 8
+BEAM = 32
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def lip_character_error_rate(transcript: str, read: Sequence[str]) -> float:
     """CER of lips: fewest insertions, deletions and substitutions that turn what was read in the lips into the transcript,
     over its characters.
 
-    The lip reader sees drawn lips at 25 fps and hears nothing; CTC's search keeps 8 texts, of which CTC and the reader's
+    The lip reader sees drawn lips at 25 fps and hears nothing; CTC's search keeps 32 texts, of which CTC and the reader's
     decoder together choose (`decoder_share` of its configuration). Texts as `normalise_text` makes them: lower case, what
     is no letter is a space; spaces count as characters. Of several takes the edits and characters are summed. Over clips:
     the mean weighted by characters, as in `m2s-cer`; Han et al. average over clips, which makes short clips count for more.
