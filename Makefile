@@ -127,6 +127,27 @@ lint: $(INSTALLED) ## lint, format and type checks
 bench: $(INSTALLED) ## measure speed, as ratios to a reference workload of the same run
 	$(VENV)/bin/python -m tests.bench
 
+# SHOWN: where the pictures go. The corpus is small, for pictures alone; its one speaker of the test split is s006.
+SHOWN := assets
+PICTURES := $(D)/pictures
+
+.PHONY: pictures
+pictures: $(INSTALLED) ## make the README's pictures of takes, pages and errors again; wants a Chromium
+	mkdir -p $(PICTURES) $(SHOWN)
+	$(THUNDER) sample assets/speech.wav --n 5 --model assets/diffusion.h5 --m2s assets/m2s.h5 --seed 0 -o $(PICTURES)/takes.h5 --force
+	$(THUNDER) render $(PICTURES)/takes.h5 --format frames --size 360 -o $(PICTURES)/frames --force
+	cp $(PICTURES)/frames/000063.png $(SHOWN)/takes.png
+	$(THUNDER) render $(PICTURES)/takes.h5 -o $(PICTURES)/takes.html --force
+	$(VENV)/bin/python -m tests.pictures $(PICTURES)/takes.html $(SHOWN)/page.png --size 1200x600 --seek 2.52
+	$(THUNDER) synthesize $(PICTURES)/corpus --hours 0.06 --subjects 8 --seed 2 --force
+	$(THUNDER) preprocess $(PICTURES)/corpus -o $(PICTURES)/dataset.h5 --force
+	$(THUNDER) sample --split test --dataset $(PICTURES)/dataset.h5 --n 3 --model assets/diffusion.h5 --seed 0 -o $(PICTURES)/test.h5 --force
+	$(THUNDER) evaluate $(PICTURES)/test.h5 --reference $(PICTURES)/dataset.h5 --metrics lve,l-pcc,closure-rate,s-div \
+	  -o $(PICTURES)/metrics.h5 --report $(PICTURES)/report.html --force
+	$(VENV)/bin/python -m tests.pictures $(PICTURES)/report.html $(SHOWN)/report.png --size 1000x640 --heading "Lips and phones"
+	$(THUNDER) render $(PICTURES)/test.h5 --reference $(PICTURES)/dataset.h5 --clip s006_0001 --takes 0 --errors 4 --columns 6 \
+	  --size 200 -o $(SHOWN)/errors.png --force
+
 .PHONY: clean
 clean: ## remove what the demonstration and the chain made
 	rm -rf $(D) $(C)
