@@ -186,9 +186,11 @@ def _examine_pytorch3d() -> Check:
     remedy = f"optional, for `thunder render --backend pytorch3d`: {INSTALL}"
     if importlib.util.find_spec("pytorch3d") is None:
         return Check("pytorch3d", "note", "not installed", remedy)
-    # Built beside another torch, it is there and does not load.
+    # Built beside another torch, its extension is there and does not load. The version is said last.
     found = _try_import("pytorch3d._C, pytorch3d")
-    return Check("pytorch3d", "note" if found.startswith("error:") else "ok", found, remedy)
+    if found.startswith("error:"):
+        return Check("pytorch3d", "note", found, remedy)
+    return Check("pytorch3d", "ok", found.split()[-1])
 
 
 def _last_line(error: object) -> str:

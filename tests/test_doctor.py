@@ -125,6 +125,8 @@ def test_a_pytorch3d_that_does_not_load_is_said_to_be_there(monkeypatch: pytest.
     check = doctor._examine_pytorch3d()
     assert (check.status, check.found) == ("note", "error: undefined symbol: _ZN3c10")
     assert "--no-build-isolation" in check.remedy
+    monkeypatch.setattr(doctor, "_try_import", lambda name: "<module 'pytorch3d._C' from '_C.so'> 0.7.9")
+    assert doctor._examine_pytorch3d() == Check("pytorch3d", "ok", "0.7.9")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     check = doctor._examine_pytorch3d()
     assert (check.status, check.found) == ("note", "not installed")
