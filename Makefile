@@ -320,9 +320,14 @@ $(AV_MODELS:$(V)/%=$(V)/metrics/%): $(V)/metrics/%: $(V)/samples/% $(E)/lipreade
 assets/results/avguidance.json: $(AV_MODELS:$(V)/%=$(V)/metrics/%)
 	$(THUNDER) compare $^ $(AV_DIFFERENCES:%=--difference %) -o $@ --force
 
-# Nobody says "just" in the built-in corpus; what parts these words cannot be seen either.
-assets/results/minimal_pairs.png: $(E)/dataset.h5 $(E)/lipreader-1.h5
-	$(THUNDER) minimal-pairs $< --lipreader $(E)/lipreader-1.h5 --pair put,but --pair tom,top -o $@ --force
+# Sentences that are in no other corpus, by speakers who are in none, though with voices that are.
+$(E)/pairs.h5: assets/minimal_pairs.txt
+	$(THUNDER) synthesize $(E)/pairs --sentences $< --subjects 8 --engine espeak,flite,festival --seed 77 --force
+	$(THUNDER) preprocess $(E)/pairs -o $@ --force
+
+assets/results/minimal_pairs.png: $(E)/pairs.h5 $(E)/lipreader-1.h5
+	$(THUNDER) minimal-pairs $< --lipreader $(E)/lipreader-1.h5 --pair just,must --pair bat,mat --split train --split val \
+	  --split test -o $@ --force
 
 assets/head.h5: $(wildcard stages/heads/mannequin/*.py) | $(INSTALLED)
 	$(VENV)/bin/python -m stages.heads.mannequin --output $@

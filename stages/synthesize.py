@@ -69,6 +69,7 @@ class _Share:
     split: str | None
     own_texts: list[str]
     shared_texts: list[str]
+    given: bool
 
 
 def synthesize(
@@ -82,6 +83,7 @@ def synthesize(
     engines: tuple[str, ...] = ("espeak",),
     languages: tuple[str, ...] = ("en",),
     held_out: tuple[str, ...] | None = None,
+    sentences: Path | None = None,
     jobs: int = 1,
     force: bool = False,
     progress: Progress = silent,
@@ -90,7 +92,7 @@ def synthesize(
 
     Args:
         output_dir: folder to make.
-        hours: how much speech, in all; either this or `num_clips`.
+        hours: how much speech, in all; either this, `num_clips` or `sentences`.
         num_clips: how many clips, in all.
         num_subjects: how many people speak; no more than there are clips.
         seed: of everything.
@@ -99,15 +101,21 @@ def synthesize(
         languages: among which they are divided: en, de, es, fr, it, zh; one that is named twice has twice the speakers.
         held_out: persons whose recorded voices are for the test split alone, see `held_out.splits`; where None, rms, if it
             speaks.
+        sentences: a text, of which everybody says every line once, one a clip, in the one language there is.
         jobs: processes; 0 means one a core.
         force: replace a corpus that an earlier call made here.
         progress: told of every subject that is done.
 
     Raises:
-        ThunderError: an option out of range, an engine that is missing, an output that exists, or a disk that is full.
+        ThunderError: an option out of range, an engine that is missing, a text that cannot be said, an output that exists, or
+            a disk that is full.
     """
-    if (hours is None) == (num_clips is None):
-        raise ThunderError("synthesize: give either hours or a number of clips")
+    if [hours, num_clips, sentences].count(None) != 2:
+        raise ThunderError("synthesize: give either hours, a number of clips or sentences")
+    lines = None
+    if sentences is not None:
+        lines = _lines_of(sentences, languages)
+        num_clips = len(lines) * num_subjects
     if (hours is not None and not 0 < hours < 10_000) or (num_clips is not None and num_clips < 1):
         raise ThunderError(
             f"--hours wanted more than 0 and less than 10000, found {hours:g}"
@@ -139,9 +147,9 @@ def synthesize(
         "engines": {engine: engine_version(engine) for engine in dict.fromkeys(engines)},
         "languages": list(languages),
         "speakers": _speakers(seed, cast, of_split),
-    }
+    } | ({} if lines is None else {"sentences": lines})
     with _new_folder(output_dir, force=force) as folder:
-        shares = _shares(folder, hours, num_clips, seed=seed, fps=fps, cast=cast, of_split=of_split)
+        shares = _shares(folder, hours, num_clips, seed=seed, fps=fps, cast=cast, of_split=of_split, lines=lines)
         with progress("synthesizing", total=num_subjects) as advance:
             made: list[tuple[int, float]] = []
             for result in _in_processes(shares, jobs):
@@ -149,6 +157,23 @@ def synthesize(
                 advance(1, clips=str(sum(n for n, _ in made)))
         _write_json(folder / RECIPE_NAME, recipe)
     return SynthesizedCorpus(output_dir, num_subjects, sum(n for n, _ in made), sum(s for _, s in made))
+
+
+def _lines_of(path: Path, languages: tuple[str, ...]) -> list[str]:
+    """What is to be said: the lines of a text file that are not empty."""
+    if len(set(languages)) > 1:
+        raise ThunderError(
+            f"--sentences {path}: wanted the one language that they are in, found {', '.join(languages)}; give --languages"
+        )
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ThunderError(f"--sentences {path}: cannot be read as text in UTF-8: {error}") from error
+    silent_line = next((line for line in lines if not any(letter.isalnum() for letter in line)), None)
+    if not lines or silent_line is not None:
+        found = "an empty file" if not lines else f"the line {silent_line!r}"
+        raise ThunderError(f"--sentences {path}: wanted a sentence a line, found {found}")
+    return lines
 
 
 def _speakers(seed: int, cast: list[tuple[str, str, str]], of_split: list[str | None]) -> dict[str, dict[str, str]]:
@@ -179,6 +204,7 @@ def _shares(
     fps: float,
     cast: list[tuple[str, str, str]],
     of_split: list[str | None],
+    lines: list[str] | None,
 ) -> list[_Share]:
     num_subjects = len(cast)
     duration_s = hours * 3600 / num_subjects if hours is not None else 0.0
@@ -189,8 +215,10 @@ def _shares(
     speakers_of: dict[str, list[int]] = {}
     for k, (_, language, _) in enumerate(cast):
         speakers_of.setdefault(language, []).append(k)
-    texts: dict[int, tuple[list[str], list[str]]] = {}
-    for language, speakers in speakers_of.items():
+    texts: dict[int, tuple[list[str], list[str]]] = (
+        {} if lines is None else dict.fromkeys(range(num_subjects), (lines, []))
+    )
+    for language, speakers in speakers_of.items() if lines is None else ():
         # Each language has a stream of its own, so that adding one leaves the others' sentences.
         rng = np.random.default_rng([seed] if language == "en" else [seed, *language.encode()])
         drawn = distinct_sentences(_NUM_SHARED_TEXTS + num_own * len(speakers), rng, language)
@@ -199,7 +227,8 @@ def _shares(
             mine = [own[(n * num_own + m) % len(own)] for m in range(num_own)]  # again, where the grammar is exhausted
             texts[k] = (mine, shared)
     return [
-        _Share(folder, seed, k, clips[k], duration_s, fps, cast[k], of_split[k], *texts[k]) for k in range(num_subjects)
+        _Share(folder, seed, k, clips[k], duration_s, fps, cast[k], of_split[k], *texts[k], lines is not None)
+        for k in range(num_subjects)
     ]
 
 
@@ -224,7 +253,9 @@ def _make_subject(share: _Share) -> tuple[int, float]:
         while number < share.num_clips if share.num_clips is not None else _worth_another(number, total_s, share):
             rng = np.random.default_rng([share.seed, share.subject, number])
             num_sentences = 1 + int(rng.choice(len(_SENTENCES_PER_CLIP), p=_SENTENCES_PER_CLIP))
-            if rng.random() < _SHARED_TEXT_SHARE:
+            if share.given:
+                text = share.own_texts[number]
+            elif rng.random() < _SHARED_TEXT_SHARE:
                 text = share.shared_texts[int(rng.integers(len(share.shared_texts)))]
             else:
                 text = " ".join(share.own_texts[(used + k) % len(share.own_texts)] for k in range(num_sentences))

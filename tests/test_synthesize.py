@@ -158,7 +158,7 @@ def test_the_command_writes_a_corpus_and_says_what(tmp_path):
     assert refused.exit_code == 1
     assert "exists already" in refused.output
     both = CliRunner().invoke(app, [*arguments, "--force", "--hours", "1"])
-    assert (both.exit_code, "not both" in both.output) == (2, True)
+    assert (both.exit_code, "give one of" in both.output) == (2, True)
 
 
 @pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
@@ -171,3 +171,34 @@ def test_clips_and_recipe_say_who_is_held_out_and_preprocess_heeds_it(tmp_path):
     assert said == {name: speaker["split"] for name, speaker in speakers.items()}
     assert [speaker["voice"] for speaker in speakers.values() if speaker["split"] == "test"] == ["rms"]
     assert {r.subject: r.split for r in open_corpus(tmp_path / "corpus").recordings} == said
+
+
+def test_everybody_says_every_line(tmp_path):
+    text = tmp_path / "lines.txt"
+    text.write_text("You just go home.\n\n  You must go home.\n", encoding="utf-8")
+    synthesize(tmp_path / "corpus", sentences=text, num_subjects=2, seed=1)
+    found = {
+        p.relative_to(tmp_path / "corpus").as_posix(): p.read_text().strip() for p in tmp_path.glob("corpus/*/*.txt")
+    }
+    lines = ("You just go home.", "You must go home.")
+    assert found == {f"s00{k}/000{n}.txt": line for k in range(2) for n, line in enumerate(lines)}
+    recipe = json.loads((tmp_path / "corpus" / "synthesis.json").read_text())
+    assert recipe["sentences"] == list(lines)
+
+
+@pytest.mark.parametrize(
+    ("content", "languages", "says"),
+    [
+        (b"\n", ("en",), "wanted a sentence a line, found an empty file"),
+        (b"One.\n...\n", ("en",), r"found the line '\.\.\.'"),
+        (b"\xff\xfe", ("en",), "cannot be read as text in UTF-8"),
+        (b"One.\n", ("en", "de"), "wanted the one language that they are in, found en, de"),
+    ],
+)
+def test_lines_that_cannot_be_said(tmp_path, content, languages, says):
+    text = tmp_path / "lines.txt"
+    text.write_bytes(content)
+    with pytest.raises(ThunderError, match=says):
+        synthesize(tmp_path / "corpus", sentences=text, num_subjects=2, languages=languages)
+    with pytest.raises(ThunderError, match="give either hours, a number of clips or sentences"):
+        synthesize(tmp_path / "corpus", sentences=text, num_clips=2)

@@ -37,6 +37,9 @@ def synthesize(
             "[default: rms, if it speaks]"
         ),
     ] = None,
+    sentences: Annotated[
+        Path | None, typer.Option(help="Text file: everybody says every line of it once, in place of --hours.")
+    ] = None,
     seed: Seed = 0,
     jobs: Jobs = 0,
     force: Force = False,
@@ -47,20 +50,21 @@ def synthesize(
 
     Example: `thunder synthesize corpus/ --hours 1 --subjects 40 --seed 0`
     """
-    if hours is not None and clips is not None:
-        raise typer.BadParameter("give either --hours or --clips, not both")
+    if [hours, clips, sentences].count(None) < 2:
+        raise typer.BadParameter("give one of --hours, --clips and --sentences")
 
     from stages.synthesize import synthesize as run
 
     made = run(
         output,
-        hours=1.0 if hours is None and clips is None else hours,
+        hours=1.0 if [hours, clips, sentences].count(None) == 3 else hours,
         num_clips=clips,
         num_subjects=subjects,
         seed=seed,
         fps=fps,
         engines=_listed(engine),
         languages=_listed(languages),
+        sentences=sentences,
         held_out=None if held_out is None else _listed(held_out),
         jobs=jobs,
         force=force,
