@@ -34,8 +34,8 @@ from stages.runtime.provenance import toolkit_version
 
 RECIPE_NAME = "synthesis.json"
 
-# Half of the clips carry an emotion; one clip in four has a text that other people say too.
 _HELD_OUT = ("rms",)
+# Half of the clips carry an emotion; one clip in four has a text that other people say too.
 _NEUTRAL_SHARE = 0.4
 _SHARED_TEXT_SHARE = 0.25
 _NUM_SHARED_TEXTS = 64
