@@ -32,6 +32,8 @@ def check_state(state_path: Path, *, resume: bool, force: bool) -> None:
 def check_made(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Refuses to go on with what was made of something else.
 
+    A setting that `found` lacks is one that the version which wrote it did not have; a file that it lacks was not given.
+
     Args:
         path: what `found` was read from.
         wanted: what this training is made of.
@@ -39,7 +41,8 @@ def check_made(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) 
     Raises:
         ThunderError: names the first that differs.
     """
-    for name, value in found.items():
+    files = {name: None for name, value in wanted.items() if _is_hash(value)}
+    for name, value in (files | dict(found)).items():
         if wanted.get(name) != value:
             raise ThunderError(
                 f"{path}: the interrupted training had {name} {_shown(value)}, this one has {_shown(wanted.get(name))}; "
@@ -113,6 +116,10 @@ def restore_state(path: Path, training: TrainingState) -> int:
     return int(state["step"])
 
 
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and len(value) == _HASH_LENGTH
+
+
 def _shown(value: object) -> str:
     """A value as one reads it; a hash by its beginning."""
-    return value[:12] if isinstance(value, str) and len(value) == _HASH_LENGTH else str(value)
+    return str(value)[:12] if _is_hash(value) else str(value)
