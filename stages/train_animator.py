@@ -19,6 +19,7 @@ from stages.models.codetalker import CodeTalker, CodeTalkerConfig
 from stages.models.folder_of_model import values_of_folder
 from stages.models.speech_encoder import FolderEncoder, SpeechEncoder
 from stages.runtime.devices import resolve_device
+from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.animator_objective import AnimatorObjective, spread_of
@@ -38,11 +39,10 @@ from stages.training.loop import TrainingSummary, mean_terms, summarise, train
 from stages.training.motion_codebook import (
     AutoencoderObjective,
     CodebookPaths,
+    FirstStage,
     draw_codebook,
     learn_codebook,
     load_first_stage,
-    sizes_of_first_stage,
-    take_first_stage,
 )
 from stages.training.spoken_words import extracts_of
 from stages.training.windows import END_SHARE, WindowShape, draw_windows, windows_at_starts
@@ -182,12 +182,13 @@ def train_animator(
     state_path = output.with_suffix(".state.h5")
     check_encoder(frozen=config.freeze_encoder, speech_encoder=speech_encoder, encoder_from=encoder_from)
     inputs = [dataset, m2s, lipreader, encoder_from, autoencoder_from]
-    _check_start(output, config, inputs, resume=resume, force=force)
-    first_stage = None if autoencoder_from is None else load_first_stage(autoencoder_from)
+    learns_codes = config.architecture == "codetalker" and autoencoder_from is None
+    _check_start(output, config, inputs, learns_codes=learns_codes, resume=resume, force=force)
     chosen_device = resolve_device(device)
     folder = _load_folder(speech_encoder, speech_encoder_layer, chosen_device)
     with open_clips(dataset, "thunder.dataset") as file:
         record = file.head
+        first_stage = None if autoencoder_from is None else load_first_stage(autoencoder_from, record)
         guidance = load_guidance(config, record, chosen_device, m2s=m2s, hubert=hubert, lipreader=lipreader)
         clips, fps = load_training_clips(file, "train", progress, at_most=config.max_clips, seed=seed)
         val_clips = load_training_clips(file, "val", progress)[0] if file.ids("val") else []
@@ -284,6 +285,7 @@ def _check_start(
     config: TrainAnimatorConfig,
     inputs: list[Path | None],
     *,
+    learns_codes: bool,
     resume: bool,
     force: bool,
 ) -> None:
@@ -292,8 +294,13 @@ def _check_start(
     if not resume:
         check_outputs(output, config, force=force, inputs=inputs)
     goes_on = config.architecture == "codetalker" and codebook.check(resume=resume, force=force)
-    if not goes_on or state_path.exists():
+    if not (goes_on and learns_codes) or state_path.exists():
         check_state(state_path, resume=resume, force=force)
+    if resume and learns_codes and not goes_on:
+        raise ThunderError(
+            f"{state_path}: the first stage that it goes on from is missing, {codebook.done}; give --autoencoder-from if it "
+            f"had one, or --force starts over"
+        )
 
 
 def _load_folder(path: Path | None, layer: int | None, device: torch.device) -> PretrainedSpeech | None:
@@ -355,7 +362,7 @@ def _build_network(
     fps: float,
     folder: PretrainedSpeech | None,
     encoder_from: Path | None,
-    first_stage: CodeTalker | None,
+    first_stage: FirstStage | None,
 ) -> Animator:
     """The animator for these clips, knowing their subjects and normalising by their statistics."""
     kind = CodeTalkerConfig if config.architecture == "codetalker" else AnimatorConfig
@@ -374,11 +381,11 @@ def _build_network(
     if config.architecture == "codetalker":
         values["decoded_frames"] = config.window
     if first_stage is not None:
-        values |= sizes_of_first_stage(first_stage)
+        values |= first_stage.sizes
     network = build_animator(resolve_animator(config.architecture, values, config.architecture), folder)
     normalise_by(clips, network)
     begin_with(network.speech_encoder, encoder, frozen=config.freeze_encoder)
     if first_stage is not None:
         assert isinstance(network, CodeTalker), "only CodeTalker has a first stage"
-        take_first_stage(network, first_stage)
+        first_stage.give(network)
     return network

@@ -1,6 +1,7 @@
 """`thunder train-animator codetalker`, in its two stages, and `sample` with what it makes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from stages import train_animator as stage
 from stages.artifacts.checkpoint import read_checkpoint, write_checkpoint
 from stages.artifacts.clips import open_clips
 from stages.artifacts.files import inputs_of
+from stages.artifacts.head_record import HeadRecord
 from stages.audio.waveform import write_wav
 from stages.heads.head import build_head
-from stages.models.animators import checkpoint_of, load_animator
+from stages.models.animators import load_animator
 from stages.models.codetalker import CodeTalker, CodeTalkerConfig
 from stages.runtime.progress import silent
 from stages.runtime.provenance import Provenance, sha256_of_file
@@ -109,12 +111,37 @@ def test_what_has_no_first_stage_to_take() -> None:
     assert code == 2
     assert "--autoencoder-from takes one that is trained" in stderr
     assert run(*TRAIN, "-o", "first.h5")[0] == 0
-    source, head = load_animator(Path("first.h5"))
-    assert isinstance(source.config, CodeTalkerConfig)
-    other = CodeTalker(source.config.model_copy(update={"num_features": 20}))
-    checkpoint = checkpoint_of(other, dict(other.named_parameters()), head, {})
-    write_checkpoint(Path("other.h5"), "thunder.animator", checkpoint, Provenance(seed=0), force=True)
-    refused(*taken, "other.h5", says="wants motion of 55 features, found one of 20; give a model of the same head")
+    rewrite("first.h5", "other.h5", head=replace(small_head(), faces=small_head().faces[::-1]))
+    refused(*taken, "other.h5", says="other.h5: --autoencoder-from wants motion of head small test head")
+    rewrite("first.h5", "fast.h5", fps=30.0)
+    refused(
+        *taken,
+        "fast.h5",
+        says="--autoencoder-from wants motion at 25 fps, found a model of 30 fps; give one of that rate",
+    )
+    # Whose speech nobody can hear any more has a first stage all the same.
+    rewrite("first.h5", "folder.h5", speech_encoder="wav2vec2", folder_layer=2, folder_sha256="ab" * 32)
+    assert run(*taken, "folder.h5")[0] == 0
+
+
+def rewrite(source: str, target: str, head: HeadRecord | None = None, **config: Any) -> None:
+    """Another model of the same weights."""
+    checkpoint = read_checkpoint(Path(source), "thunder.animator")
+    checkpoint = replace(checkpoint, config=checkpoint.config | config, head=head or checkpoint.head)
+    write_checkpoint(Path(target), "thunder.animator", checkpoint, Provenance(seed=0), force=True)
+
+
+def test_a_second_stage_goes_on_from_its_own_first_one_alone() -> None:
+    assert run(*TRAIN, "-o", "first.h5")[0] == 0
+    taken = ("train-animator", "codetalker", *QUICK[:4], *QUICK[6:], "--autoencoder-from", "first.h5")
+    Path("animator.codes.state.h5").touch()
+    # What is left of a first stage is not what a training without one goes on with.
+    refused(*taken, "--resume", says="animator.state.h5: no interrupted training to go on with")
+    Path("animator.codes.state.h5").rename("animator.state.h5")
+    says = (
+        "animator.state.h5: the first stage that it goes on from is missing, animator.codes.h5; give --autoencoder-from"
+    )
+    refused(*TRAIN, "--resume", says=says)
 
 
 @pytest.mark.parametrize("interrupted_in", ["the first stage", "between", "the second stage"])

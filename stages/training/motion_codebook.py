@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages.artifacts.checkpoint import read_training_state, write_training_state
+from stages.artifacts.checkpoint import read_checkpoint, read_training_state, write_training_state
+from stages.artifacts.head_record import HeadRecord
 from stages.heads.head import Head
 from stages.losses.geometry import mean_absolute, mean_square
-from stages.models.animators import load_animator
+from stages.models.animators import resolve_animator
 from stages.models.codetalker import CodeTalker, CodeTalkerConfig
+from stages.models.motion_autoencoder import MotionAutoencoder
 from stages.models.precision import full_precision
 from stages.models.weights import arrays_of_weights, load_weights
 from stages.runtime.errors import ThunderError
@@ -163,41 +165,67 @@ def learn_codebook(
     return {f"codes.{name}": points for name, points in curves.items()}
 
 
-def load_first_stage(path: Path) -> CodeTalker:
-    """The CodeTalker whose first stage another takes.
+class FirstStage(nn.Module):
+    """What a CodeTalker learned of motion alone: its autoencoder, and the statistics by which motion is normalised for it."""
 
-    Raises:
-        ThunderError: another architecture, or one that hears by a user's folder.
-    """
-    model, _ = load_animator(path)
-    if not isinstance(model, CodeTalker):
-        raise ThunderError(f"{path}: --autoencoder-from wants a codetalker, found a {model.config.animator}")
-    return model
+    motion_mean: Tensor
+    motion_scale: Tensor
 
+    def __init__(self, config: CodeTalkerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.autoencoder = MotionAutoencoder(config.autoencoder_sizes)
+        self.register_buffer("motion_mean", torch.zeros(config.num_features))
+        self.register_buffer("motion_scale", torch.ones(config.num_features))
 
-def sizes_of_first_stage(source: CodeTalker) -> dict[str, Any]:
-    """The sizes of its autoencoder, for a configuration."""
-    names = {name for name in CodeTalkerConfig.model_fields if name.startswith("autoencoder_")}
-    return source.config.model_dump(
-        include=names | {"num_codes", "code_dim", "codes_per_frame", "project_codes", "decoded_frames"}
-    )
-
-
-def take_first_stage(network: CodeTalker, source: CodeTalker) -> None:
-    """Gives a network another's autoencoder, which learns no more, and the statistics that it normalises motion by.
-
-    Raises:
-        ThunderError: the other's motion has other features.
-    """
-    wanted, found = network.config.num_features, source.config.num_features
-    if wanted != found:
-        raise ThunderError(
-            f"--autoencoder-from wants motion of {wanted} features, found one of {found}; give a model of the same head"
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Those of the autoencoder, for a configuration."""
+        names = {name for name in CodeTalkerConfig.model_fields if name.startswith("autoencoder_")}
+        return self.config.model_dump(
+            include=names | {"num_codes", "code_dim", "codes_per_frame", "project_codes", "decoded_frames"}
         )
-    network.autoencoder.load_state_dict(source.autoencoder.state_dict())
-    network.autoencoder.requires_grad_(False)
-    network.motion_mean.copy_(source.motion_mean)
-    network.motion_scale.copy_(source.motion_scale)
+
+    def give(self, network: CodeTalker) -> None:
+        """Puts itself in the place of a network's own, to learn no more.
+
+        Raises:
+            ThunderError: the network's motion has another frame rate.
+        """
+        wanted, found = network.config.fps, self.config.fps
+        if wanted != found:
+            raise ThunderError(
+                f"--autoencoder-from wants motion at {wanted:g} fps, found a model of {found:g} fps; give one of that rate"
+            )
+        network.autoencoder.load_state_dict(self.autoencoder.state_dict())
+        network.autoencoder.requires_grad_(False)
+        network.motion_mean.copy_(self.motion_mean)
+        network.motion_scale.copy_(self.motion_scale)
+
+
+def load_first_stage(path: Path, head: HeadRecord) -> FirstStage:
+    """The first stage of a CodeTalker, which no speech has a part in: whoever it hears by is not asked for.
+
+    Args:
+        head: on which the motion to be learned plays.
+
+    Raises:
+        ThunderError: another architecture, or motion of another head.
+    """
+    checkpoint = read_checkpoint(path, "thunder.animator")
+    config = resolve_animator(str(checkpoint.config.get("animator")), checkpoint.config, str(path))
+    if not isinstance(config, CodeTalkerConfig):
+        raise ThunderError(f"{path}: --autoencoder-from wants a codetalker, found a {config.animator}")
+    own = checkpoint.required_head
+    if own.motion_fingerprint != head.motion_fingerprint:
+        raise ThunderError(
+            f"{path}: --autoencoder-from wants motion of head {head.name} ({head.motion_fingerprint}), found that of "
+            f"{own.name} ({own.motion_fingerprint}); give a model of the same head"
+        )
+    stage = FirstStage(config)
+    arrays = checkpoint.weights | checkpoint.normalisation
+    load_weights(stage, {n: v for n, v in arrays.items() if n.startswith(("autoencoder.", "motion_"))}, path)
+    return stage
 
 
 @torch.no_grad()
