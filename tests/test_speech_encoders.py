@@ -171,5 +171,9 @@ def test_what_does_not_go_together() -> None:
     refused(
         "train-diffusion", *QUICK, "--speech-encoder", "none", says="none: no such folder; --speech-encoder wants one"
     )
-    refused("train-diffusion", *QUICK, "--encoder-from", "frozen.h5", says="frozen.h5: hears speech by layer 2")
+    for command in (("train-diffusion",), ("train-animator", "faceformer")):
+        says = (
+            "--encoder-from wants a model with an encoder of its own; give that folder by --speech-encoder in its place"
+        )
+        refused(*command, *QUICK, "--encoder-from", "frozen.h5", "-o", "none.h5", says=says)
     assert run("train-diffusion", *QUICK, "--speech-encoder-layer", "2").exit_code == 2

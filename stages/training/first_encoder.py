@@ -5,7 +5,9 @@ from typing import Any
 
 from torch import nn
 
-from stages.models.motion_denoiser import load_motion_denoiser
+from stages.artifacts.checkpoint import read_checkpoint
+from stages.models.folder_of_model import speech_source
+from stages.models.motion_denoiser import MotionDenoiserConfig, load_motion_denoiser
 from stages.models.speech_encoder import SpeechEncoder
 from stages.runtime.errors import ThunderError
 
@@ -32,8 +34,14 @@ def load_encoder(path: Path | None) -> tuple[SpeechEncoder | None, dict[str, Any
     """
     if path is None:
         return None, {}
+    config = MotionDenoiserConfig.resolve(options=read_checkpoint(path, "thunder.diffusion").config)
+    if config.speech_encoder != "mel":
+        raise ThunderError(
+            f"{path}: hears speech by {speech_source(config)}, and --encoder-from wants a model with an encoder of its own; "
+            f"give that folder by --speech-encoder in its place"
+        )
     source = load_motion_denoiser(path)[0]
-    assert isinstance(source.speech_encoder, SpeechEncoder), "a model that hears by a folder wants it when it is loaded"
+    assert isinstance(source.speech_encoder, SpeechEncoder)
     return source.speech_encoder, source.config.model_dump(include={"encoder_dim", "encoder_layers", "encoder_kernel"})
 
 

@@ -248,6 +248,8 @@ def test_another_training_does_not_go_on_where_one_was_interrupted(state_path: P
         ThunderError, match=r"state.h5: the interrupted training had dataset abababababab, this one has cd"
     ):
         run(state_path, inputs={"dataset": "cd" * 32}, resume=True)
+    with pytest.raises(ThunderError, match=r"had encoder_from None, this one has efefefefefef; give what it had"):
+        run(state_path, inputs=given | {"encoder_from": "ef" * 32}, resume=True)
     with pytest.raises(ThunderError, match="had seed 3, this one has 4"):
         run(state_path, inputs=given, seed=4, resume=True)
     rarely = LoopConfig(**{**CONFIG.model_dump(), "save_every_s": 7.0})
