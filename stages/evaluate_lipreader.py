@@ -1,7 +1,7 @@
 """How well lip readers read people whom they never saw: audio-visually, by ear and by the lips alone, over seeds.
 
-The floor is what is read in the lips of another clip of the language: a reader that knew the language and saw nothing would do
-as well.
+The floor is what is read in the lips of another clip of the language, in which something else is said: a reader that knew the
+language and saw nothing would do as well.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stages.artifacts.clips import ClipFile, open_clips
+from stages.artifacts.clips import Clip, ClipFile, open_clips
 from stages.artifacts.files import check_output, read_artifact
 from stages.artifacts.listing import root_attributes
 from stages.artifacts.results_file import ResultRow, Results, write_results
-from stages.heads.head import build_head
+from stages.heads.head import Head, build_head
 from stages.metrics.hearing_table import HearingTable
 from stages.metrics.judges import why_unread
 from stages.metrics.lip_readability import BEAM
 from stages.metrics.readability import character_error_rate, num_characters
+from stages.models.characters import normalise_text
 from stages.models.lip_reader import LipReader, load_lip_reader, read_lips
-from stages.rendering.lip_films import shown_and_heard
+from stages.rendering.lip_films import film_clip, sound_of_clip
 from stages.rendering.mouth_crops import MouthScene, mouth_scene
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
@@ -68,14 +69,17 @@ def evaluate_lipreader(
     chosen_device = resolve_device(device)
     readers = _load_readers(reader_paths, chosen_device)
     with open_clips(dataset, "thunder.dataset") as file:
-        scene = mouth_scene(file.head, chosen_device)
+        scene, head = mouth_scene(file.head, chosen_device), build_head(file.head).to(chosen_device)
         clip_ids = _clips_of(file, split, readers, num_clips, seed)
         reads = []
         with progress("reading lips", total=len(clip_ids)) as advance:
             for clip_id in clip_ids:
-                reads.append(_read(file, clip_id, scene, readers))
+                template = torch.from_numpy(file.template(file.summary(clip_id).subject)).float()
+                reads.append(_read(file.read(clip_id), template, scene, head, readers))
                 advance()
-    hashes = hash_inputs(dataset=dataset, **{path.stem: path for path in reader_paths})
+    # Files may have the same name, in folders of their own; seeds are told apart.
+    named = {f"lipreader_{of_seed}": path for of_seed, path in zip(readers, reader_paths, strict=True)}
+    hashes = hash_inputs(dataset=dataset, **named)
     return write_results(output, _measure(reads, seed), Provenance(seed=seed, inputs=hashes), force=force)
 
 
@@ -116,13 +120,11 @@ def _clips_of(file: ClipFile, split: str, readers: dict[int, LipReader], num_cli
 
 
 @torch.no_grad()
-def _read(file: ClipFile, clip_id: str, scene: MouthScene, readers: dict[int, LipReader]) -> _Read:
-    clip = file.read(clip_id)
-    template = torch.from_numpy(file.template(clip.subject)).float()
+def _read(clip: Clip, template: Tensor, scene: MouthScene, head: Head, readers: dict[int, LipReader]) -> _Read:
+    crops = film_clip(scene, head, clip, template)
     texts: dict[str, dict[int, str]] = {}
     for seed, reader in readers.items():
-        head = build_head(file.head).to(reader.picture_mean.device)
-        crops, sound = shown_and_heard(scene, head, clip, template, reader)
+        sound = sound_of_clip(reader, clip, len(crops))
         given: dict[str, tuple[Tensor | None, Tensor | None]] = {
             BOTH: (crops, sound),
             SPEECH: (None, sound),
@@ -139,14 +141,21 @@ def _measure(reads: Sequence[_Read], seed: int) -> list[ResultRow]:
     units = {"cer": "1"} | ({f"cer-{name}": "1" for name in languages} if len(languages) > 1 else {})
     table = HearingTable(len(reads), units, seed, dict.fromkeys(units, "less"))
     for k, read in enumerate(reads):
-        same = [other for other in reads if other.language == read.language]
-        # The next one of the language; of a clip that is alone in its language there is no other.
-        another = same[(same.index(read) + 1) % len(same)]
-        for row, source in ((BOTH, read), (SPEECH, read), (LIPS, read), (ANOTHERS, another)):
-            if row == ANOTHERS and another is read:
-                continue
-            for of_seed, text in source.texts[LIPS if row == ANOTHERS else row].items():
+        read_by = dict(read.texts)
+        another = _another(reads, k)
+        if another is not None:
+            read_by[ANOTHERS] = another.texts[LIPS]
+        for row, by_seed in read_by.items():
+            for of_seed, text in by_seed.items():
                 rate, weight = character_error_rate(read.text, [text]), num_characters(read.text)
                 for metric in {"cer", f"cer-{read.language}"} & units.keys():
                     table.note(row, of_seed, k, {metric: rate}, {metric: weight})
     return table.rows([ANOTHERS, LIPS, SPEECH, BOTH]) + table.differences(LIPS, ANOTHERS)
+
+
+def _another(reads: Sequence[_Read], index: int) -> _Read | None:
+    """The next clip of the same language, after the last the first, in which something else is said, if there is one."""
+    this = reads[index]
+    said = normalise_text(this.text)
+    others = (*reads[index + 1 :], *reads[:index])
+    return next((o for o in others if o.language == this.language and normalise_text(o.text) != said), None)

@@ -20,7 +20,7 @@ from stages.metrics.word_pairs import on_a_plane, told_apart
 from stages.models.characters import normalise_text
 from stages.models.lip_reader import LipReader, load_lip_reader
 from stages.rendering.figures import WordCloud, draw_word_pairs, need_matplotlib
-from stages.rendering.lip_films import shown_and_heard
+from stages.rendering.lip_films import film_clip, sound_of_clip
 from stages.rendering.mouth_crops import mouth_scene
 from stages.runtime.assets import files_at_hand
 from stages.runtime.devices import resolve_device
@@ -122,7 +122,8 @@ def _read_words(
     if words is None:
         return []
     scene, head = mouth_scene(file.head, device), build_head(file.head).to(device)
-    crops, sound = shown_and_heard(scene, head, clip, torch.from_numpy(file.template(clip.subject)).float(), reader)
+    crops = film_clip(scene, head, clip, torch.from_numpy(file.template(clip.subject)).float())
+    sound = sound_of_clip(reader, clip, len(crops))
     mask = torch.ones(1, len(crops), dtype=torch.bool, device=device)
     rows = []
     for name, heard in zip(INPUTS, (sound[None], None), strict=True):

@@ -13,7 +13,7 @@ from stages.artifacts.clips import write_clips
 from stages.artifacts.results_file import read_results
 from stages.metrics.lip_readability import BEAM
 from stages.models.lip_reader import LipReader, LipReaderConfig, checkpoint_of
-from stages.runtime.provenance import Provenance
+from stages.runtime.provenance import Provenance, sha256_of_file
 from tests.builders import small_clip, small_head
 from tests.shell import run
 
@@ -63,6 +63,40 @@ def test_error_rates_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["another's lips", "cer-en"].mean == pytest.approx(3 / 8)
     assert ("another's lips", "cer-de") not in found
     assert found["lips alone − another's lips", "cer"].mean == pytest.approx(0)
+
+
+def test_the_floor_is_read_in_lips_that_say_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    spoken = ("abcd", "ABCD.", "dddd")
+    with write_clips(Path("dataset.h5"), "thunder.dataset", small_head(), Provenance(seed=0), force=True) as writer:
+        for k, text in enumerate(spoken):
+            writer.add(small_clip(f"c{k}", num_frames=30, seed=k, transcript=text, language="en", split="test"))
+    answers = iter(text for text in ("abcd", "abcd", "dddd") for _ in range(3))
+    monkeypatch.setattr(stage, "read_lips", lambda *arguments, **options: next(answers))
+    code, _, stderr = run(*COMMAND)
+    assert code == 0, stderr
+    found = {row.row: row for row in read_results(Path("lipreader.json")).rows}
+    assert found["lips alone"].mean == 0
+    # Of the first two the third, of the third the first: three letters of four are wrong; the second would do for the first.
+    assert found["another's lips"].mean == pytest.approx(3 / 4)
+
+
+def test_readers_of_one_name_in_two_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    films, film = [], stage.film_clip
+
+    def counted(*arguments: Any) -> torch.Tensor:
+        films.append(arguments)
+        return film(*arguments)
+
+    monkeypatch.setattr(stage, "film_clip", counted)
+    for seed in (0, 1):
+        Path(f"{seed}").mkdir()
+        Path(f"lipreader-{seed}.h5").rename(f"{seed}/dataset.h5")
+    code, _, stderr = run("evaluate-lipreader", "dataset.h5", "0/dataset.h5", "1/dataset.h5", "--device", "cpu")
+    assert code == 0, stderr
+    inputs = read_results(Path("lipreader.json")).inputs
+    paths = {"dataset": "dataset.h5", "lipreader_0": "0/dataset.h5", "lipreader_1": "1/dataset.h5"}
+    assert inputs == {name: sha256_of_file(Path(path)) for name, path in paths.items()}
+    assert len(films) == 3  # each clip once, whoever reads it
 
 
 def test_real_readers_read_real_crops() -> None:

@@ -51,25 +51,24 @@ def film_face(scene: MouthScene, face: Face, fps: float) -> Tensor:
     return torch.cat(film)
 
 
-def shown_and_heard(
-    scene: MouthScene, head: Head, clip: Clip, template: Tensor, reader: LipReader
-) -> tuple[Tensor, Tensor]:
-    """What a reader of lips and speech is given of a true clip, on the reader's device.
+def film_clip(scene: MouthScene, head: Head, clip: Clip, template: Tensor) -> Tensor:
+    """What a lip reader is shown of a true clip: as `film_face`, on the scene's device.
 
     Args:
         template: (V, 3), the subject's face at rest.
 
-    Returns:
-        As of `film_face`, and as of `LipReader.sound_of`.
-
     Raises:
         ThunderError: a frame that shows no mouth; names the clip.
     """
-    device = reader.picture_mean.device
-    face = Face(head, torch.from_numpy(clip.motion).to(device), template.to(device))
+    device = scene.faces.device
     try:
-        crops = film_face(scene, face, clip.fps)
+        return film_face(scene, Face(head, torch.from_numpy(clip.motion).to(device), template.to(device)), clip.fps)
     except ThunderError as error:
         raise ThunderError(f"clip {clip.id}: {error}") from error
+
+
+def sound_of_clip(reader: LipReader, clip: Clip, num_frames: int) -> Tensor:
+    """What a lip reader hears of a clip beside so many frames of its film, on the reader's device; see `LipReader.sound_of`."""
     mel = speech_log_mel(torch.from_numpy(clip.waveform))
-    return crops, reader.sound_of(mel, torch.from_numpy(to_float(clip.waveform)), len(crops)).to(device)
+    sound = reader.sound_of(mel, torch.from_numpy(to_float(clip.waveform)), num_frames)
+    return sound.to(reader.picture_mean.device)
