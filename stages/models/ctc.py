@@ -74,7 +74,7 @@ def likeliest_texts(log_probs: Tensor, width: int) -> list[tuple[list[int], floa
         Up to `width` sequences with the logarithm of their probability, the likeliest first; what paths of pruned prefixes
         would add to it is missing.
     """
-    frames = log_probs.double().cpu().numpy()
+    frames = log_probs.cpu().double().numpy()
     # Prefix -> log-probability of its paths that end in a blank, and in its last label.
     beam: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -np.inf)}
     for frame in frames:

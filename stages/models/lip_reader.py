@@ -313,7 +313,7 @@ def _best_of_both(model: LipReader, texts: list[tuple[list[int], float]], featur
         return texts[0][0]
     by_ctc = torch.tensor([score for _, score in texts], dtype=torch.float64)
     told = log_probabilities(model.decoder, [labels for labels, _ in texts], features, model.config.end)
-    return texts[int(((1 - share) * by_ctc + share * told.double().cpu()).argmax())][0]
+    return texts[int(((1 - share) * by_ctc + share * told.cpu().double()).argmax())][0]
 
 
 @torch.no_grad()

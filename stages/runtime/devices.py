@@ -11,15 +11,16 @@ if TYPE_CHECKING:
 def resolve_device(name: str = "auto") -> "torch.device":
     """The torch device for `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
 
+    `auto` is CUDA where there is any, else the CPU: `mps` has no 64-bit numbers, in which pictures are drawn and motion is
+    measured, so that it serves only those who name it.
+
     Raises:
         ThunderError: the device is not known to torch or not present on this machine.
     """
     import torch
 
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         if device.type == "meta":

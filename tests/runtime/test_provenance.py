@@ -82,9 +82,12 @@ def test_a_refused_input_is_not_mistaken_for_the_output(tmp_path: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path.parent / ".a.h5.partial"))
 
 
-def test_devices() -> None:
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_device("cpu") == torch.device("cpu")
-    assert resolve_device("auto").type in ("cpu", "cuda", "mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    for has_cuda, chosen in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda has=has_cuda: has)
+        assert resolve_device("auto").type == chosen
     for name in ("tpu9", "cuda:99", "meta", ""):
         with pytest.raises(ThunderError, match=r"cannot be used on this machine; give --device auto or cpu"):
             resolve_device(name)
