@@ -1,6 +1,7 @@
 """`thunder train-animator faceformer`, and `sample` with what it makes."""
 
 import json
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -75,15 +76,18 @@ def test_two_clips_are_learned() -> None:
     assert loss[-1] < 0.4 * loss[0]
 
 
-def test_one_take_that_is_always_the_same() -> None:
+def test_one_take_that_is_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     code, stdout, stderr = run(*SAMPLE, "--json")
     assert code == 0, stderr
     assert json.loads(stdout)["takes"] == 1
     assert "equal" not in stderr
     motion = clips()["speech"].motion
     assert motion.shape == (1, 63, 55)
+    clock = count(0, 6)
+    monkeypatch.setattr("stages.sample.perf_counter", lambda: next(clock))
     code, _, stderr = run(*SAMPLE, "--n", "3", "--seed", "8")
     assert code == 0, stderr
+    assert clips()["speech"].seconds_a_take == 6  # it is made once, however many are asked for
     assert "the 3 takes of an input are equal: animator.h5 is deterministic" in stderr
     three = clips()["speech"]
     assert three.motion.shape == (3, 63, 55)
