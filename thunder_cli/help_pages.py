@@ -28,7 +28,7 @@ PANELS = {
     "Expression": ("emotion", "intensity", "keyframes", "subject"),
     "Sampling": ("sampler", "guidance"),
     "Standard input": ("rate", "live", "look_ahead", "hop", "loudness"),
-    "Look": ("size", "columns", "errors", "transparent", "captions"),
+    "Look": ("size", "columns", "errors", "transparent", "captions", "backend"),
     "Corpora of meshes": ("lips", "flame", "components", "drop_vertices", "scale", "biwi_test"),
     "Files for papers and people": ("csv", "latex", "report", "confusions", "spectrograms"),
     "Running": ("seed", "device", "jobs", "force", "quiet", "json", "help"),

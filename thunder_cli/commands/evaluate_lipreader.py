@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
+from thunder_cli.completions import SPLITS, one_of
 from thunder_cli.options import Device, Force, Json, Output, Quiet, Seed
 
 
@@ -13,7 +14,9 @@ def evaluate_lipreader(
     dataset: Annotated[Path, typer.Argument(help="A dataset.")],
     readers: Annotated[list[Path], typer.Argument(help="Lip readers of one or more seeds.")],
     *,
-    split: Annotated[str, typer.Option(help="Clips to read.")] = "test",
+    split: Annotated[
+        str, typer.Option("--split", help="Clips to read: train, val or test.", autocompletion=one_of(SPLITS))
+    ] = "test",
     clips: Annotated[
         int | None, typer.Option(help="Read so many of them, drawn by the seed.  \\[default: all]", min=1)
     ] = None,
