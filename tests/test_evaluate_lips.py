@@ -205,6 +205,7 @@ def test_a_mouth_out_of_sight_fails_the_command_and_says_where() -> None:
     code, _, err = run(*READ)
     assert code == 1
     assert "clip s1_clip: take 1: shows no mouth at 0.40 s: its vertices are far off" in err
+    assert err.endswith("and make the motion again, or leave cer and ver out of --metrics")
     assert not Path("metrics.h5").exists()
 
 

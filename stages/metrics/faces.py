@@ -203,7 +203,7 @@ class ClipFaces:
         try:
             return self.lips.read(face, self.fps)
         except ThunderError as error:
-            raise ThunderError(f"clip {self.id}: {whose}: {error}") from error
+            raise ThunderError(f"clip {self.id}: {whose}: {error}, or leave cer and ver out of --metrics") from error
 
     @property
     def lips(self) -> LipJudge:

@@ -34,6 +34,11 @@ IDLE: list[tuple[tuple[str, ...], str]] = [
     (("train-animator", "faceformer", "--weight-m2s", "1"), "--weight-m2s: needs --m2s MODEL"),
     (("train-animator", "faceformer", "--tune-expert"), "--tune-expert: needs --lipreader MODEL"),
     (("train-animator", "faceformer", "--autoencoder-steps", "3"), "--autoencoder-steps: only codetalker has an autoencoder"),
+    (("train-animator", "faceformer", "--autoencoder-from", "x.h5"), "--autoencoder-from: only codetalker has an autoencoder"),
+    (
+        ("train-animator", "codetalker", "--autoencoder-from", "x.h5", "--autoencoder-steps", "3"),
+        "--autoencoder-steps: --autoencoder-from takes one that is trained",
+    ),
     (
         ("train-animator", "codetalker", "--teacher-forcing"),
         "--teacher-forcing: codetalker is always fed the true frames; leave it out",
