@@ -77,8 +77,8 @@ def evaluate_lipreader(
                 template = torch.from_numpy(file.template(file.summary(clip_id).subject)).float()
                 reads.append(_read(file.read(clip_id), template, scene, head, readers))
                 advance()
-    # Files may have the same name, in folders of their own; seeds are told apart.
-    named = {f"lipreader_{of_seed}": path for of_seed, path in zip(readers, reader_paths, strict=True)}
+    # Whatever their names, which may be the same in folders of their own.
+    named = {f"lipreader-{of_seed}": path for of_seed, path in zip(readers, reader_paths, strict=True)}
     hashes = hash_inputs(dataset=dataset, **named)
     return write_results(output, _measure(reads, seed), Provenance(seed=seed, inputs=hashes), force=force)
 

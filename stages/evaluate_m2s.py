@@ -144,7 +144,7 @@ def evaluate_m2s(
     if confusions_path is not None:
         kind = models[0].kind
         draw_confusions(confusions_path, bench.confusions[kind], f"Phones heard by {kind}; boxes are visemes")
-    files = {path.stem: path for path in model_paths}
+    files = {f"{model.kind}-{model.seed}": model.path for model in models}  # whatever their names
     hashes = hash_inputs(dataset=dataset_path, vocoder=vocoder_path, recogniser=recogniser_path, **files)
     return write_results(output, _rows(bench.table, models), Provenance(seed=seed, inputs=hashes), force=force)
 

@@ -94,7 +94,7 @@ def test_readers_of_one_name_in_two_folders(monkeypatch: pytest.MonkeyPatch) -> 
     code, _, stderr = run("evaluate-lipreader", "dataset.h5", "0/dataset.h5", "1/dataset.h5", "--device", "cpu")
     assert code == 0, stderr
     inputs = read_results(Path("lipreader.json")).inputs
-    paths = {"dataset": "dataset.h5", "lipreader_0": "0/dataset.h5", "lipreader_1": "1/dataset.h5"}
+    paths = {"dataset": "dataset.h5", "lipreader-0": "0/dataset.h5", "lipreader-1": "1/dataset.h5"}
     assert inputs == {name: sha256_of_file(Path(path)) for name, path in paths.items()}
     assert len(films) == 3  # each clip once, whoever reads it
 
