@@ -292,7 +292,8 @@ assets/results/thunder.json: $(ANIMATORS:%=$(A)/metrics/%.h5)
 $(foreach seed,$(AV_SEEDS),$(eval $(patsubst %,$(V)/codetalker-%-$(seed).h5,$(filter-out plain,$(AV_HOWS))): \
   | $(V)/codetalker-plain-$(seed).h5))
 
-$(filter $(V)/faceformer-% $(V)/codetalker-%,$(AV_MODELS)): $(V)/%.h5: $(E)/dataset.h5 $(GUIDE) assets/results-avguidance.toml
+$(filter $(V)/faceformer-% $(V)/codetalker-%,$(AV_MODELS)): $(V)/%.h5: $(E)/dataset.h5 $(GUIDE) assets/results-avguidance.toml \
+  assets/diffusion.h5
 	$(THUNDER) train-animator $(firstword $(subst -, ,$*)) $< -o $@ --config assets/results-avguidance.toml \
 	  --encoder-from assets/diffusion.h5 $(FIRST_STAGE) \
 	  $(GUIDED_$(word 2,$(subst -, ,$*))) --seed $(lastword $(subst -, ,$*)) --force
@@ -310,8 +311,7 @@ $(V)/thunder-m2s-%.h5: $(A)/trained-mouth2s-%.h5
 
 .INTERMEDIATE: $(AV_MODELS:$(V)/%=$(V)/samples/%)
 $(AV_MODELS:$(V)/%=$(V)/samples/%): $(V)/samples/%: $(V)/% $(E)/dataset.h5
-	$(THUNDER) sample --split test --clips $(AV_CLIPS) --dataset $(E)/dataset.h5 --model $< -o $@ --force \
-	  $(if $(filter thunder-%,$*),--n $(THUNDER_TAKES))
+	$(THUNDER) sample --split test --clips $(AV_CLIPS) --dataset $(E)/dataset.h5 --model $< -o $@ --force
 
 $(AV_MODELS:$(V)/%=$(V)/metrics/%): $(V)/metrics/%: $(V)/samples/% $(E)/lipreader-1.h5 $(E)/m2s-mouth2s-1.h5 assets/recogniser.h5
 	$(THUNDER) evaluate $< --reference $(E)/dataset.h5 --lipreader $(E)/lipreader-1.h5 --m2s $(E)/m2s-mouth2s-1.h5 \

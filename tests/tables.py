@@ -45,6 +45,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "m2s-units": "M2S units",
         "m2s-cer": "CER",
     },
+    "lipreader": {"cer": "CER", "cer-en": "English", "cer-de": "German", "cer-fr": "French"},
     "avguidance": {
         "lve": "LVE, mm²",
         "fdd": "FDD, mm²",
@@ -53,7 +54,6 @@ COLUMNS: dict[str, dict[str, str]] = {
         "l-pcc": "L-PCC",
         "closure-rate": "closed on p b m",
         "m2s-mel": "M2S mel, sd",
-        "speed": "speed, × real time",
     },
 }
 
