@@ -12,16 +12,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stages.artifacts.clips import Clip, ClipFile, open_clips
+from stages.artifacts.clips import Clip, open_clips
 from stages.artifacts.files import check_output
-from stages.heads.head import build_head
+from stages.heads.head import Head, build_head
 from stages.metrics.judges import NO_LIP_READER
 from stages.metrics.word_pairs import on_a_plane, told_apart
 from stages.models.characters import normalise_text
 from stages.models.lip_reader import LipReader, load_lip_reader
 from stages.rendering.figures import WordCloud, draw_word_pairs, need_matplotlib
 from stages.rendering.lip_films import film_clip, sound_of_clip
-from stages.rendering.mouth_crops import mouth_scene
+from stages.rendering.mouth_crops import MouthScene, mouth_scene
 from stages.runtime.assets import files_at_hand
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
@@ -90,11 +90,13 @@ def minimal_pairs(
     wanted = {word for pair in spelled for word in pair}
     found: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
     with open_clips(dataset, "thunder.dataset") as file:
+        scene, head = mouth_scene(file.head, chosen_device), build_head(file.head).to(chosen_device)
         texts = {i: normalise_text(file.summary(i).transcript).split() for split in splits for i in file.ids(split)}
         chosen = [clip_id for clip_id, words in texts.items() if wanted & set(words)]
         with progress("reading words", total=len(chosen)) as advance:
             for clip_id in chosen:
-                for key, features in _read_words(file.read(clip_id), wanted, file, reader, chosen_device):
+                template = torch.from_numpy(file.template(file.summary(clip_id).subject)).float()
+                for key, features in _read_words(file.read(clip_id), wanted, template, scene, head, reader):
                     found[key].append(features)
                 advance()
     _check_all_there(wanted, found, texts, dataset, splits)
@@ -115,16 +117,15 @@ def minimal_pairs(
 
 @torch.no_grad()
 def _read_words(
-    clip: Clip, wanted: set[str], file: ClipFile, reader: LipReader, device: torch.device
+    clip: Clip, wanted: set[str], template: Tensor, scene: MouthScene, head: Head, reader: LipReader
 ) -> list[tuple[tuple[str, str], Tensor]]:
     """(Input, word) and features (dim,) of each wanted word of a clip; nothing where it cannot be read."""
     words, _ = time_words(clip, reader)
     if words is None:
         return []
-    scene, head = mouth_scene(file.head, device), build_head(file.head).to(device)
-    crops = film_clip(scene, head, clip, torch.from_numpy(file.template(clip.subject)).float())
+    crops = film_clip(scene, head, clip, template)
     sound = sound_of_clip(reader, clip, len(crops))
-    mask = torch.ones(1, len(crops), dtype=torch.bool, device=device)
+    mask = torch.ones(1, len(crops), dtype=torch.bool, device=crops.device)
     rows = []
     for name, heard in zip(INPUTS, (sound[None], None), strict=True):
         features = reader(crops[None], heard, mask).features[0].float().cpu()
