@@ -211,14 +211,24 @@ def _shares(
     clips = [
         num_clips // num_subjects + (k < num_clips % num_subjects) if num_clips else None for k in range(num_subjects)
     ]
-    num_own = max(len(_SENTENCES_PER_CLIP) * (clips[0] or 1), int(duration_s / _SHORTEST_SENTENCE_S) + 8)
+    if lines is None:
+        num_own = max(len(_SENTENCES_PER_CLIP) * (clips[0] or 1), int(duration_s / _SHORTEST_SENTENCE_S) + 8)
+        texts = _draw_texts(cast, num_own, seed)
+    else:
+        texts = dict.fromkeys(range(num_subjects), (lines, []))
+    return [
+        _Share(folder, seed, k, clips[k], duration_s, fps, cast[k], of_split[k], *texts[k], lines is not None)
+        for k in range(num_subjects)
+    ]
+
+
+def _draw_texts(cast: list[tuple[str, str, str]], num_own: int, seed: int) -> dict[int, tuple[list[str], list[str]]]:
+    """Subject -> texts of its own, so many, and those that its language's speakers share."""
     speakers_of: dict[str, list[int]] = {}
     for k, (_, language, _) in enumerate(cast):
         speakers_of.setdefault(language, []).append(k)
-    texts: dict[int, tuple[list[str], list[str]]] = (
-        {} if lines is None else dict.fromkeys(range(num_subjects), (lines, []))
-    )
-    for language, speakers in speakers_of.items() if lines is None else ():
+    texts: dict[int, tuple[list[str], list[str]]] = {}
+    for language, speakers in speakers_of.items():
         # Each language has a stream of its own, so that adding one leaves the others' sentences.
         rng = np.random.default_rng([seed] if language == "en" else [seed, *language.encode()])
         drawn = distinct_sentences(_NUM_SHARED_TEXTS + num_own * len(speakers), rng, language)
@@ -226,10 +236,7 @@ def _shares(
         for n, k in enumerate(speakers):
             mine = [own[(n * num_own + m) % len(own)] for m in range(num_own)]  # again, where the grammar is exhausted
             texts[k] = (mine, shared)
-    return [
-        _Share(folder, seed, k, clips[k], duration_s, fps, cast[k], of_split[k], *texts[k], lines is not None)
-        for k in range(num_subjects)
-    ]
+    return texts
 
 
 def _in_processes(shares: list[_Share], jobs: int) -> Iterator[tuple[int, float]]:
