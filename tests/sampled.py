@@ -9,9 +9,11 @@ import pytest
 
 from stages.artifacts.clips import Clip, open_clips, write_clips
 from stages.artifacts.head_record import HeadRecord
+from stages.artifacts.metrics_file import read_metrics
 from stages.runtime import assets
 from stages.runtime.provenance import Provenance
 from tests.builders import small_dataset
+from tests.shell import run
 
 NUM_TAKES = 3
 
@@ -48,3 +50,13 @@ def go_to_samples(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     small_dataset(Path("dataset.h5"))
     sample_from(Path("dataset.h5"), Path("samples.h5"), takes_of)
     return folder
+
+
+def evaluate_here(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout, and stderr of `thunder evaluate`, line breaks of the terminal taken out."""
+    return run("evaluate", *arguments)
+
+
+def values(path: str = "metrics.h5") -> dict[str, float]:
+    """Metric -> figure of a file that `evaluate` wrote."""
+    return {row.name: row.value for row in read_metrics(Path(path))}

@@ -13,23 +13,14 @@ from stages.artifacts.metrics_file import read_metrics
 from stages.evaluate import evaluate
 from stages.metrics.catalogue import CATALOGUE, region_hash
 from stages.runtime.errors import ThunderError
-from tests import shell
 from tests.builders import small_head
-from tests.sampled import go_to_samples, sample_from, takes_of
+from tests.sampled import evaluate_here as run
+from tests.sampled import go_to_samples, sample_from, takes_of, values
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return go_to_samples(tmp_path, monkeypatch)
-
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    """Exit code, stdout, and stderr of `thunder evaluate`, line breaks of the terminal taken out."""
-    return shell.run("evaluate", *arguments)
-
-
-def values(path: str = "metrics.h5") -> dict[str, float]:
-    return {row.name: row.value for row in read_metrics(Path(path))}
 
 
 def test_table_and_file_say_unit_region_formula_and_count(folder: Path) -> None:

@@ -13,23 +13,14 @@ from stages.evaluate import evaluate
 from stages.heads.head import build_head
 from stages.metrics import faces as faces_module
 from stages.runtime.provenance import Provenance
-from tests import shell
 from tests.builders import small_clip, small_dataset, small_head
-from tests.sampled import NUM_TAKES, go_to_samples, sample_from, takes_of
+from tests.sampled import NUM_TAKES, go_to_samples, sample_from, takes_of, values
+from tests.sampled import evaluate_here as run
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return go_to_samples(tmp_path, monkeypatch)
-
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    """Exit code, stdout, and stderr of `thunder evaluate`, line breaks of the terminal taken out."""
-    return shell.run("evaluate", *arguments)
-
-
-def values(path: str = "metrics.h5") -> dict[str, float]:
-    return {row.name: row.value for row in read_metrics(Path(path))}
 
 
 def test_every_figure_equals_the_formula_on_whole_arrays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
