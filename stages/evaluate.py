@@ -17,7 +17,7 @@ from stages.artifacts.metrics_latex import write_metrics_latex
 from stages.corpora.synthesis.pronunciation import pronounce
 from stages.metrics.catalogue import CATALOGUE, Metric, Need, find_metrics
 from stages.metrics.clip_reader import ClipReader
-from stages.metrics.clip_table import ClipTable, difference_of, measure, summarise
+from stages.metrics.clip_table import NO_MOUTH, ClipTable, difference_of, measure, summarise
 from stages.metrics.codetalker import CODETALKER
 from stages.metrics.comparable import check_same_clips, check_same_regions
 from stages.metrics.judges import Judges
@@ -72,7 +72,8 @@ def evaluate(
         same_judge: let a model judge that had a part in making the samples.
         optional: `reference`, `m2s`, `recogniser`, `lipreader`: inputs to do without, and say why, where they do not belong
             to the samples.
-        metrics: names from the catalogue; None computes all that the inputs allow.
+        metrics: names from the catalogue; None computes all that the inputs allow, and reads the lips of no clip of which a
+            frame shows no mouth.
         convention: `thunder`, or `codetalker` for LVE and FDD as its published script computes them.
         csv_path: every figure, one a row, where it is given; `latex_path` a table for a paper; `report_path` an HTML page.
         seed: of the bootstrap.
@@ -80,7 +81,7 @@ def evaluate(
     Raises:
         ThunderError: an input is missing or of another head or rate, samples are of different clips or regions, a metric is
             unknown or lacks what it needs, no clip is in both files, the model that judges is an interested party, a frame
-            shows no mouth where lips are read, or a metric is not finite on any clip.
+            shows no mouth where `metrics` ask for lips to be read, or a metric is not finite on any clip.
     """
     catalogue = _catalogue(convention)
     # Name asked for -> the metrics it stands for.
@@ -129,7 +130,10 @@ def evaluate(
         chosen = [metric for metric in chosen if metric.name not in skipped]
         # What is of the truth is the same for all.
         of_takes = [metric for metric in chosen if not metric.of_truth]
-        tables = [measure(chosen if reader is readers[0] else of_takes, reader, progress) for reader in readers]
+        tables = [
+            measure(chosen if reader is readers[0] else of_takes, reader, progress, see_all=metrics is not None)
+            for reader in readers
+        ]
         clips = tuple(files[0].summary(clip_id) for clip_id in files[0])
     impossible = [table.impossible(chosen) for table in tables]
     _refuse(asked, [skipped | reasons for reasons in impossible])
@@ -234,7 +238,7 @@ def _summarise_file(
         rows=tuple(rows),
         num_takes=table.num_takes,
         left_out=left_out,
-        unread=reader.judges.unread if lips else {},
+        unread=(reader.judges.unread | ({NO_MOUTH: table.unseen} if table.unseen else {})) if lips else {},
         skipped=skipped,
     )
 

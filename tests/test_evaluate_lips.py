@@ -26,6 +26,7 @@ from stages.runtime.provenance import Provenance, sha256_of_file
 from tests import shell
 from tests.builders import small_dataset, small_head
 from tests.lip_judges import Streams, babbling_lip_reader
+from tests.pages.reading import read_page
 
 TEXTS = {"s0_clip": "Hello, hello!", "s1_clip": "ale", "s2_clip": "He. All a-hole"}
 
@@ -68,6 +69,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 
 READ = ("--lipreader", "reader.h5", "--metrics", "cer,ver")
+LIPS = ("cer", "cer-truth", "ver", "ver-truth")
 
 
 def edits(a: Sequence[str], b: Sequence[str]) -> int:
@@ -194,19 +196,94 @@ def test_clips_that_cannot_be_compared_are_named_and_left_out() -> None:
     assert "not computed: cer, cer-truth, ver, ver-truth: samples.h5: no clip has a transcript" in err
 
 
-def test_a_mouth_out_of_sight_fails_the_command_and_says_where() -> None:
-    def break_one(clip: Clip) -> Clip:
-        motion = clip.motion.copy()
-        motion[1, 10:, small_head().features.index("jawOpen")] = 1e4
-        motion[1, 10:, small_head().features.index("mouthLeft")] = -1e4
-        return replace(clip, motion=motion) if clip.id == "s1_clip" else clip
+def out_of_sight(motion: np.ndarray) -> np.ndarray:
+    """The motion, whose lips leave the picture at frame 10."""
+    away = motion.copy()
+    away[..., 10:, small_head().features.index("jawOpen")] = 1e4
+    away[..., 10:, small_head().features.index("mouthLeft")] = -1e4
+    return away
 
-    rewrite(break_one)
+
+def hide_a_take(clip: Clip) -> Clip:
+    """The second take of one clip shows no mouth."""
+    motion = np.stack([clip.motion[0], out_of_sight(clip.motion[1])])
+    return replace(clip, motion=motion) if clip.id == "s1_clip" else clip
+
+
+def figures_of(name: str) -> dict[str, float]:
+    """One metric in metrics.h5, clip by clip."""
+    row = next(row for row in read_metrics(Path("metrics.h5")) if row.name == name)
+    return dict(zip(row.clip_ids, row.per_clip.tolist(), strict=True))
+
+
+def test_a_mouth_out_of_sight_fails_the_command_that_asks_for_lips_and_says_where() -> None:
+    rewrite(hide_a_take)
     code, _, err = run(*READ)
     assert code == 1
     assert "clip s1_clip: take 1: shows no mouth at 0.40 s: its vertices are far off" in err
     assert err.endswith("and make the motion again, or leave cer and ver out of --metrics")
     assert not Path("metrics.h5").exists()
+
+
+@pytest.mark.parametrize("given", [(), ("--lipreader", "reader.h5")])
+def test_a_mouth_out_of_sight_that_nobody_asked_to_read_is_named_and_left_out(given: tuple[str, ...]) -> None:
+    Path("shipped").mkdir()
+    shutil.copy("reader.h5", "shipped/lipreader.h5")
+    assert run()[0] == 0
+    seen = {name: figures_of(name) for name in LIPS}
+    rewrite(hide_a_take)
+    code, _, err = run(*given)
+    assert code == 0, err
+    assert "lips not read on 1 clips: a frame shows no mouth; look at it with `thunder render`: s1_clip" in err
+    assert "not computed: cer" not in err
+    for name in LIPS:
+        assert figures_of(name) == {clip_id: seen[name][clip_id] for clip_id in ("s0_clip", "s2_clip")}
+    assert set(figures_of("lve")) == {"s0_clip", "s1_clip", "s2_clip"}
+    code, out, _ = run(*given, "--json", "--report", "report.html")
+    assert (
+        "lips not read: a frame shows no mouth; look at it with `thunder render`: s1_clip"
+        in read_page(Path("report.html")).text
+    )
+    assert json.loads(out)["unread"] == {"a frame shows no mouth; look at it with `thunder render`": ["s1_clip"]}
+    # Whose lips are not seen, the truth's or a take's, is all the same.
+    rewrite(lambda clip: replace(clip, motion=clip.motion[:1], seed=np.arange(1)))
+    with open_clips(Path("dataset.h5")) as file:
+        truths = [file.read(clip_id) for clip_id in file]
+    write(
+        "dataset.h5",
+        "thunder.dataset",
+        [replace(truths[0], motion=out_of_sight(truths[0].motion)), *truths[1:]],
+        small_head(),
+    )
+    code, _, err = run(*given)
+    assert code == 0, err
+    assert "`thunder render`: s0_clip" in err
+    assert all(set(figures_of(name)) == {"s1_clip", "s2_clip"} for name in LIPS)
+
+
+def test_of_several_files_each_leaves_out_its_own_lips_and_differences_are_of_what_both_show() -> None:
+    shutil.copy("samples.h5", "plain.h5")
+    shutil.copy("reader.h5", "lipreader.h5")
+    rewrite(hide_a_take)
+    code, out, err = run("plain.h5", "samples.h5", "--json")
+    assert code == 0, err
+    assert "samples.h5: lips not read on 1 clips: a frame shows no mouth" in err
+    assert "plain.h5: lips not read" not in err
+    plain, hidden = json.loads(out)["files"]
+    assert (plain["unread"], list(hidden["unread"].values())) == ({}, [["s1_clip"]])
+    assert plain["metrics"]["cer"]["num_clips"] == 3
+    assert set(hidden["differences"]["cer"]["per_clip"]) == {"s0_clip", "s2_clip"}
+    assert hidden["differences"]["cer"]["value"] == 0
+
+
+def test_where_no_clip_shows_its_mouth_the_rest_is_measured() -> None:
+    shutil.copy("reader.h5", "lipreader.h5")
+    rewrite(lambda clip: replace(clip, motion=out_of_sight(clip.motion)))
+    code, _, err = run()
+    assert code == 0, err
+    assert "lips not read on 3 clips: a frame shows no mouth" in err
+    assert "not computed: cer, cer-truth, ver, ver-truth: of each clip a frame shows no mouth; look at it with" in err
+    assert {row.name for row in read_metrics(Path("metrics.h5"))} >= {"lve", "jitter"}
 
 
 def test_heads_without_lips_are_refused() -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -11,21 +11,30 @@ from stages.artifacts.head_record import HeadRecord
 from stages.artifacts.metrics_file import MetricRow
 from stages.metrics.catalogue import Metric, Weight, region_hash
 from stages.metrics.clip_reader import ClipReader
-from stages.metrics.faces import ALL_VERTICES
+from stages.metrics.faces import ALL_VERTICES, ClipFaces
+from stages.metrics.lip_readability import MouthOutOfSightError
 from stages.metrics.readability import num_characters
 from stages.metrics.statistics import bootstrap_interval, paired_difference, weighted_mean
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress
 
+# Why lips of a clip are not read though somebody could read them.
+NO_MOUTH = "a frame shows no mouth; look at it with `thunder render`"
+
 
 @dataclass
 class ClipTable:
-    """Values of every metric on every clip that it was computed on, and what the clips weigh where they do not count alike."""
+    """Values of every metric on every clip that it was computed on, and what the clips weigh where they do not count alike.
+
+    Attributes:
+        unseen: clips whose lips were not read, for a frame of them shows no mouth.
+    """
 
     values: dict[str, dict[str, float]]
     counts: dict[Weight, dict[str, int]]
     num_takes: tuple[int, int]
     timed: bool = False
+    unseen: list[str] = field(default_factory=list)
 
     def weights(self, metric: Metric, clip_ids: Collection[str]) -> np.ndarray | None:
         """What the clips weigh in the metric's mean, (clips,); None where all weigh the same."""
@@ -43,15 +52,28 @@ class ClipTable:
             )
         if not self.timed:
             reasons["times"] = "needs the time that takes took; `thunder sample` notes it, sample again"
-        return {m.name: reason for m in metrics for need, reason in reasons.items() if need in m.needs}
+        found = {m.name: reason for m in metrics for need, reason in reasons.items() if need in m.needs}
+        for metric in metrics:
+            nowhere = metric.name in self.values and not self.values[metric.name]
+            if nowhere and self.unseen and "lipreader" in metric.needs:
+                found[metric.name] = f"of each clip {NO_MOUTH}"
+        return found
 
 
-def measure(metrics: list[Metric], reader: ClipReader, progress: Progress) -> ClipTable:
-    """Computes metrics on every clip that has what they need."""
+def measure(metrics: list[Metric], reader: ClipReader, progress: Progress, *, see_all: bool = True) -> ClipTable:
+    """Computes metrics on every clip that has what they need.
+
+    Args:
+        see_all: whether a frame that shows no mouth is an error where lips are read; otherwise those of its clip are not.
+
+    Raises:
+        MouthOutOfSightError: there is such a frame.
+    """
     values: dict[str, dict[str, float]] = {metric.name: {} for metric in metrics}
     counts: dict[Weight, dict[str, int]] = {"frame": {}, "character": {}, "closure": {}, "viseme": {}}
     takes: list[int] = []
     timed = False
+    unseen: list[str] = []
     ids = list(reader.samples)
     spelt = any(metric.weight == "viseme" for metric in metrics)
     with progress("evaluating", total=len(ids)) as advance, torch.inference_mode():
@@ -63,11 +85,22 @@ def measure(metrics: list[Metric], reader: ClipReader, progress: Progress) -> Cl
             counts["viseme"][clip_id] = len(clip.visemes) if spelt else 0
             takes.append(clip.num_takes)
             timed = timed or clip.seconds_a_take is not None
-            for metric in metrics:
-                if clip.has(metric.needs):
-                    values[metric.name][clip_id] = metric.value(clip, reader.record.units)
+            try:
+                found = _values_of(clip, metrics, reader.record.units)
+            except MouthOutOfSightError:
+                if see_all:
+                    raise
+                unseen.append(clip_id)
+                # Neither of takes nor of truth, so that both figures are of the same clips.
+                found = _values_of(replace(clip, lip_judge=None), metrics, reader.record.units)
+            for name, value in found.items():
+                values[name][clip_id] = value
             advance(1)
-    return ClipTable(values, counts, (min(takes), max(takes)), timed)
+    return ClipTable(values, counts, (min(takes), max(takes)), timed, unseen)
+
+
+def _values_of(clip: ClipFaces, metrics: Sequence[Metric], units: str) -> dict[str, float]:
+    return {metric.name: metric.value(clip, units) for metric in metrics if clip.has(metric.needs)}
 
 
 def summarise(metric: Metric, table: ClipTable, record: HeadRecord, seed: int) -> tuple[MetricRow, list[str]]:

@@ -13,14 +13,13 @@ from torch import Tensor
 from stages.artifacts.clips import SAMPLE_RATE_HZ
 from stages.audio.log_mel import speech_log_mel
 from stages.heads.head import Head
-from stages.metrics.lip_readability import LipJudge
+from stages.metrics.lip_readability import LipJudge, MouthOutOfSightError
 from stages.metrics.readability import read_and_compare
 from stages.metrics.speech_recovery import Heard, hear
 from stages.models.mesh_to_speech import MeshToSpeech
 from stages.models.recogniser import Recogniser
 from stages.models.reconstruction import reconstruct_mel, to_sound
 from stages.models.vocoder import Vocoder
-from stages.runtime.errors import ThunderError
 
 # Numbers in one block of vertices (takes x frames x vertices x 3): 16 MiB of float32, a few times that while computing.
 _BLOCK_SIZE = 1 << 22
@@ -186,7 +185,7 @@ class ClipFaces:
         """What is read in the lips of each take, N texts.
 
         Raises:
-            ThunderError: a frame of one shows no mouth.
+            MouthOutOfSightError: a frame of one shows no mouth.
         """
         return [self._read_lips(take, f"take {k}") for k, take in enumerate(self._each_take())]
 
@@ -195,15 +194,17 @@ class ClipFaces:
         """What is read in the lips of the truth, one text.
 
         Raises:
-            ThunderError: a frame of it shows no mouth.
+            MouthOutOfSightError: a frame of it shows no mouth.
         """
         return [self._read_lips(self.true_face, "the true motion")]
 
     def _read_lips(self, face: Face, whose: str) -> str:
         try:
             return self.lips.read(face, self.fps)
-        except ThunderError as error:
-            raise ThunderError(f"clip {self.id}: {whose}: {error}, or leave cer and ver out of --metrics") from error
+        except MouthOutOfSightError as error:
+            raise MouthOutOfSightError(
+                f"clip {self.id}: {whose}: {error}, or leave cer and ver out of --metrics"
+            ) from error
 
     @property
     def lips(self) -> LipJudge:

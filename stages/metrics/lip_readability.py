@@ -14,6 +14,7 @@ from stages.metrics.readability import character_error_rate
 from stages.metrics.visemes import VISEMES, viseme_of
 from stages.models.characters import normalise_text
 from stages.models.lip_reader import LipReader, read_lips
+from stages.runtime.errors import ThunderError
 
 if TYPE_CHECKING:
     from stages.metrics.faces import Face
@@ -22,12 +23,17 @@ if TYPE_CHECKING:
 BEAM = 32
 
 
+class MouthOutOfSightError(ThunderError):
+    """A frame of a face shows no mouth, so that its lips cannot be read."""
+
+
 @dataclass(frozen=True)
 class LipJudge:
     """A frozen lip reader and what it needs to judge a face.
 
     Attributes:
-        film: a face at its rate to what is seen of its mouth, (T, 96, 96) in 0..1, 25 fps.
+        film: a face at its rate to what is seen of its mouth, (T, 96, 96) in 0..1, 25 fps; raises `MouthOutOfSightError`
+            where a frame shows none.
         pronounce: texts and the name of their language to the ARPAbet phones of each.
     """
 

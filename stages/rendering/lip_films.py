@@ -10,6 +10,7 @@ from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import to_float
 from stages.heads.head import Head
 from stages.metrics.faces import Face
+from stages.metrics.lip_readability import MouthOutOfSightError
 from stages.models.lip_reader import LipReader, at_video_rate
 from stages.rendering.mouth_crops import LEAST_COVERAGE, MouthScene, draw_mouths
 from stages.runtime.errors import ThunderError
@@ -29,7 +30,7 @@ def film_face(scene: MouthScene, face: Face, fps: float) -> Tensor:
         (T', 96, 96) grey in 0..1, in the 256 steps of a film, 25 fps.
 
     Raises:
-        ThunderError: a frame that shows no mouth.
+        MouthOutOfSightError: a frame that shows no mouth.
     """
     moving = replace(
         face,
@@ -43,7 +44,7 @@ def film_face(scene: MouthScene, face: Face, fps: float) -> Tensor:
         shows = coverage >= LEAST_COVERAGE
         if not bool(shows.all()):
             at_s = (start + int((~shows).nonzero()[0])) / 25
-            raise ThunderError(
+            raise MouthOutOfSightError(
                 f"shows no mouth at {at_s:.2f} s: its vertices are far off, or the mesh has no surface there; look at it "
                 f"with `thunder render`, and make the motion again"
             )
