@@ -32,7 +32,6 @@ async function readHead() {
 async function openClip(number) {
   const { head, timeline, stage } = page;
   sound.pause();
-  for (const shown of page.clip ? page.clip.heads : []) stage.removeActor(shown.actor);
   const clip = dataOf(`clip-${number}`);
   clip.number = number;
   const axes = await unpackRows(clip.template);
@@ -51,6 +50,8 @@ async function openClip(number) {
   }
   await loadSound(sound, clip.samples, clip.sampleRate);
   sound.playbackRate = Number(byId("speed").value);
+  // Not before: until the sound is there, the clip before is drawn.
+  for (const shown of page.clip ? page.clip.heads : []) stage.removeActor(shown.actor);
   page.clip = clip;
   page.shown = new Set(clip.heads.keys());
   timeline.setClip({ samples: clip.samples, rate: clip.sampleRate, phones: clip.phones, duration: clip.duration, fps: clip.fps });
