@@ -231,6 +231,20 @@ $(E)/corpus/synthesis.json: | $(INSTALLED)
 $(E)/dataset.h5: $(E)/corpus/synthesis.json
 	$(THUNDER) preprocess $(E)/corpus -o $@ --force
 
+# PEOPLE: recordings of people and their texts, from whom the embedded animator learns to hear people; assets/README.md says which.
+PEOPLE := people
+$(PEOPLE):
+	@echo "$(PEOPLE): no such folder; wanted recordings of people, see assets/README.md, or give PEOPLE=FOLDER" >&2; exit 1
+
+$(E)/people/synthesis.json: | $(PEOPLE) $(INSTALLED)
+	$(THUNDER) articulate $(PEOPLE) $(E)/people --times 3 --seed 3 --force || test -s $@
+
+# The corpus and the people together. Hard links: a corpus may not point out of its folder.
+$(E)/everyone.h5: $(E)/corpus/synthesis.json $(E)/people/synthesis.json
+	rm -rf $(E)/everyone && mkdir $(E)/everyone
+	cp -rl $(E)/corpus/*/ $(E)/people/*/ $(E)/everyone
+	$(THUNDER) preprocess $(E)/everyone -o $@ --force
+
 # m2s-mouth2s-0.h5: the input, then the seed.
 $(M2S_MODELS): $(E)/m2s-%.h5: $(E)/dataset.h5 assets/embedded-m2s.toml
 	$(THUNDER) train-m2s $< -o $@ --input $(firstword $(subst -, ,$*)) --seed $(lastword $(subst -, ,$*)) \
@@ -259,7 +273,7 @@ assets/lipreader.h5: $(E)/lipreader-1.h5
 assets/results/lipreader.json: $(E)/dataset.h5 $(E)/lipreader-0.h5 $(E)/lipreader-1.h5
 	$(THUNDER) evaluate-lipreader $^ --clips 100 -o $@ --force
 
-assets/diffusion.h5: $(E)/dataset.h5 assets/m2s.h5 assets/embedded-diffusion.toml
+assets/diffusion.h5: $(E)/everyone.h5 assets/m2s.h5 assets/embedded-diffusion.toml
 	$(THUNDER) train-diffusion $< -o $@ --m2s assets/m2s.h5 --config assets/embedded-diffusion.toml --seed 1 --force
 
 assets/results/m2s.json: $(E)/dataset.h5 $(M2S_MODELS) assets/vocoder.h5 assets/recogniser.h5

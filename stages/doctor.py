@@ -42,6 +42,7 @@ def examine(*, fix: bool = False) -> list[Check]:
         _examine_espeak(),
         _examine_flite(),
         _examine_festival(),
+        _examine_pocketsphinx(),
         _examine_pytorch3d(),
     ]
     return [check if check.status != "ok" else Check(check.name, check.status, check.found) for check in checks]
@@ -178,6 +179,17 @@ def _examine_voices(engine: str, program: Any, languages: tuple[str, ...], packa
 
 def _recorded_voices(engine: str, packages: list[str]) -> str:
     return f"optional voices for `synthesize --engine {engine}`; Debian: `apt-get install {' '.join(packages)}`"
+
+
+def _examine_pocketsphinx() -> Check:
+    from stages.corpora.synthesis import forced_alignment
+    from stages.runtime.errors import ThunderError
+
+    try:
+        return Check("pocketsphinx", "ok", forced_alignment.version())
+    except ThunderError:
+        remedy = "optional, for `thunder articulate` of recordings without phone times: pip install pocketsphinx"
+        return Check("pocketsphinx", "note", "not installed", remedy)
 
 
 def _examine_pytorch3d() -> Check:

@@ -1,42 +1,29 @@
 """`thunder synthesize`: a corpus of synthetic speech with exactly timed articulation, as a plain `arkit` folder.
 
-corpus/<subject>/<clip>.wav           speech, 16 kHz, mono, 16 bit
-                 <clip>.csv           motion, Live Link Face
-                 <clip>.txt           what is said
-                 <clip>.phones.json   [{"start_s", "end_s", "label"}], ARPAbet
-                 <clip>.json          {"emotion", "intensity", "language"}; "split" where a recorded voice is held out
-corpus/synthesis.json                 how it was made: options, versions of the engines, who speaks with which voice
+`stages/corpora/synthesis/corpus_folder.py` says what lies in it. A clip's facts hold "split" where a recorded voice is held
+out; the recipe holds the options, the versions of the engines and who speaks with which voice.
 
 The default, espeak alone, comes with the package: the same corpus on every machine with the same versions. Other engines are
 used where they are asked for, never because they happen to be installed.
 """
 
-import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from stages.audio.waveform import write_wav
-from stages.corpora.synthesis.expression import EMOTIONS
+from stages.corpora.synthesis.corpus_folder import RECIPE_NAME, in_processes, new_folder, write_clip, write_json
+from stages.corpora.synthesis.expression import draw_emotion
 from stages.corpora.synthesis.held_out import splits
-from stages.corpora.synthesis.performance import Performance, draw_person, perform
+from stages.corpora.synthesis.performance import draw_person, perform
 from stages.corpora.synthesis.sentences import distinct_sentences
 from stages.corpora.synthesis.voices import SAMPLE_RATE_HZ, casting, engine_version
-from stages.formats.live_link_face import write_live_link_face
 from stages.runtime.errors import ThunderError, explained_write
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import toolkit_version
 
-RECIPE_NAME = "synthesis.json"
-
 _HELD_OUT = ("rms",)
-# Half of the clips carry an emotion; one clip in four has a text that other people say too.
-_NEUTRAL_SHARE = 0.4
+# One clip in four has a text that other people say too.
 _SHARED_TEXT_SHARE = 0.25
 _NUM_SHARED_TEXTS = 64
 _SENTENCES_PER_CLIP = (0.35, 0.45, 0.20)
@@ -148,14 +135,14 @@ def synthesize(
         "languages": list(languages),
         "speakers": _speakers(seed, cast, of_split),
     } | ({} if lines is None else {"sentences": lines})
-    with _new_folder(output_dir, force=force) as folder:
+    with new_folder(output_dir, force=force) as folder:
         shares = _shares(folder, hours, num_clips, seed=seed, fps=fps, cast=cast, of_split=of_split, lines=lines)
         with progress("synthesizing", total=num_subjects) as advance:
             made: list[tuple[int, float]] = []
-            for result in _in_processes(shares, jobs):
+            for result in in_processes(_make_subject, shares, jobs):
                 made.append(result)
                 advance(1, clips=str(sum(n for n, _ in made)))
-        _write_json(folder / RECIPE_NAME, recipe)
+        write_json(folder / RECIPE_NAME, recipe)
     return SynthesizedCorpus(output_dir, num_subjects, sum(n for n, _ in made), sum(s for _, s in made))
 
 
@@ -239,17 +226,6 @@ def _draw_texts(cast: list[tuple[str, str, str]], num_own: int, seed: int) -> di
     return texts
 
 
-def _in_processes(shares: list[_Share], jobs: int) -> Iterator[tuple[int, float]]:
-    num_processes = min(jobs or os.cpu_count() or 1, len(shares))
-    if num_processes == 1:
-        yield from map(_make_subject, shares)
-        return
-    import joblib
-
-    parallel = joblib.Parallel(n_jobs=num_processes, return_as="generator_unordered")
-    yield from parallel(joblib.delayed(_make_subject)(share) for share in shares)
-
-
 def _make_subject(share: _Share) -> tuple[int, float]:
     """Writes all clips of one subject; returns how many, and how long they are in seconds."""
     person = draw_person(share.seed, share.subject, share.role)
@@ -267,14 +243,11 @@ def _make_subject(share: _Share) -> tuple[int, float]:
             else:
                 text = " ".join(share.own_texts[(used + k) % len(share.own_texts)] for k in range(num_sentences))
                 used += num_sentences
-            emotional = rng.random() >= _NEUTRAL_SHARE
-            emotion = str(rng.choice(EMOTIONS[1:])) if emotional else "neutral"
-            intensity = round(float(rng.uniform(0.35, 1.0)), 2) if emotional else 0.0
+            emotion, intensity = draw_emotion(rng)
             clip_seed = (share.seed, share.subject, number)
             performance = perform(text, person, clip_seed, share.fps, emotion=emotion, intensity=intensity)
-            _write_clip(folder / f"{number:04d}", performance, text)
-            label = {"emotion": emotion, "intensity": intensity, "language": person.voice.accent}
-            _write_json(folder / f"{number:04d}.json", label | _split_fact(share.split))
+            facts = {"emotion": emotion, "intensity": intensity, "language": person.voice.accent}
+            write_clip(folder / f"{number:04d}", performance, text, facts | _split_fact(share.split))
             total_s += len(performance.waveform) / SAMPLE_RATE_HZ
             number += 1
     return number, total_s
@@ -282,46 +255,3 @@ def _make_subject(share: _Share) -> tuple[int, float]:
 
 def _worth_another(number: int, total_s: float, share: _Share) -> bool:
     return number == 0 or share.duration_s - total_s > _MEAN_CLIP_S / 2
-
-
-def _write_clip(stem: Path, performance: Performance, text: str) -> None:
-    write_wav(stem.with_suffix(".wav"), performance.waveform, SAMPLE_RATE_HZ)
-    # Five decimals are far below what anyone sees, and keep the files small.
-    write_live_link_face(stem.with_suffix(".csv"), np.round(performance.motion, 5), performance.fps)
-    stem.with_suffix(".txt").write_text(text + "\n", encoding="utf-8", newline="\n")
-    _write_json(stem.with_suffix(".phones.json"), performance.phones.as_records())
-
-
-def _write_json(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8", newline="\n")
-
-
-@contextmanager
-def _new_folder(output_dir: Path, *, force: bool) -> Iterator[Path]:
-    """A folder beside `output_dir` to fill, which takes its place only when the block ends without an error."""
-    if output_dir.exists() and not output_dir.is_dir():
-        raise ThunderError(f"{output_dir}: a file, wanted a folder for the corpus; choose another name")
-    occupied = output_dir.is_dir() and any(output_dir.iterdir())
-    if occupied and not force:
-        raise ThunderError(
-            f"{output_dir}: exists already and is not empty; give --force to replace it, or choose another name"
-        )
-    if occupied and not (output_dir / RECIPE_NAME).is_file():
-        raise ThunderError(
-            f"{output_dir}: holds no {RECIPE_NAME}, so it was not made by `thunder synthesize` and is not replaced; "
-            f"choose another name or remove it yourself"
-        )
-    target = output_dir.resolve()
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    replaced = target.with_name(f".{target.name}.{os.getpid()}.replaced")
-    try:
-        with explained_write(output_dir):
-            partial.mkdir(parents=True)
-        yield partial
-        with explained_write(output_dir):
-            if target.is_dir():
-                target.rename(replaced)
-            partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)

@@ -133,6 +133,13 @@ def test_a_pytorch3d_that_does_not_load_is_said_to_be_there(monkeypatch: pytest.
     assert "git+https://github.com/facebookresearch/pytorch3d" in check.remedy
 
 
+def test_an_aligner_that_is_missing_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    check = engine("pocketsphinx")
+    assert (check.status, check.found) == ("note", "not installed")
+    assert "`thunder articulate`" in check.remedy
+
+
 def engine(name: str) -> Check:
     return next(check for check in examine() if check.name == name)
 

@@ -122,7 +122,7 @@ def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
     def full_disk(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("stages.synthesize.write_wav", full_disk)
+    monkeypatch.setattr("stages.corpora.synthesis.corpus_folder.write_wav", full_disk)
     with pytest.raises(ThunderError, match="the disk is full"):
         synthesize(tmp_path / "corpus", num_clips=2, num_subjects=1)
     assert not list(tmp_path.iterdir())

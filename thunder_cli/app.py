@@ -18,6 +18,7 @@ import typer
 
 from stages.runtime.provenance import toolkit_version
 from thunder_cli.commands import (
+    articulate,
     compare,
     doctor,
     evaluate,
@@ -70,6 +71,7 @@ def _options_of_all(
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "synthesize": synthesize.synthesize,
+    "articulate": articulate.articulate,
     "preprocess": preprocess.preprocess,
     "train-m2s": train_m2s.train_m2s,
     "train-vocoder": train_vocoder.train_vocoder,

@@ -13,6 +13,7 @@ from stages.corpora.synthesis.phones import SILENCE, TimedPhones, stress
 from stages.heads.arkit import ARKIT_CURVES, ARKIT_FEATURES
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised")
+_NEUTRAL_SHARE = 0.4
 
 # Curves of each emotion at its apex and full intensity; a name without a side stands for both.
 _EMOTION_CURVES: dict[str, dict[str, float]] = {
@@ -77,6 +78,13 @@ def draw_face_style(rng: np.random.Generator) -> FaceStyle:
         lid=float(np.clip(rng.normal(0.02, 0.03), -0.04, 0.1)),
         asymmetry=float(np.clip(rng.normal(0, 0.1), -0.25, 0.25)),
     )
+
+
+def draw_emotion(rng: np.random.Generator) -> tuple[str, float]:
+    """The emotion of a clip and its intensity, 0..1: three clips of five carry one."""
+    if rng.random() < _NEUTRAL_SHARE:
+        return "neutral", 0.0
+    return str(rng.choice(EMOTIONS[1:])), round(float(rng.uniform(0.35, 1.0)), 2)
 
 
 def express(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.audio.waveform import to_int16
 from stages.corpora.synthesis.acoustics import RecordingSetup, draw_recording_setup, record
 from stages.corpora.synthesis.articulation import MouthStyle, articulate, draw_mouth_style
 from stages.corpora.synthesis.expression import FaceStyle, draw_face_style, express
@@ -14,6 +15,8 @@ from stages.corpora.synthesis.voices import SAMPLE_RATE_HZ, Voice, draw_voice, s
 
 _SENTENCE_END = re.compile(r"(?<=[.?!。？！])\s+")
 _MEDIAN_PAUSE_S = 0.42
+# Silences that are this long are pauses, which begin an utterance anew.
+_PAUSE_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,39 @@ def perform(
         clean[at : at + len(speech)] = speech
         at += len(speech)
     phones = between_silences([phones for _, phones in sentences], (silences / SAMPLE_RATE_HZ).tolist())
-    pauses_s = phones.spans(SILENCE, at_least_s=0.25)
+    pauses_s = phones.spans(SILENCE, at_least_s=_PAUSE_S)
     effort = _effort(num_frames, fps, pauses_s, of_mouth)
     mouth = articulate(phones, person.mouth, num_frames, fps, effort=effort)
     motion = express(mouth, phones, person.face, fps, of_face, emotion=emotion, intensity=intensity)
     return Performance(record(clean, pauses_s, person.setup, of_sound), phones, motion, fps)
+
+
+def perform_recording(
+    waveform: NDArray[np.float32],
+    phones: TimedPhones,
+    mouth: MouthStyle,
+    face: FaceStyle,
+    seed: tuple[int, ...],
+    fps: float,
+    *,
+    emotion: str = "neutral",
+    intensity: float = 0.0,
+) -> Performance:
+    """Gives a recording of somebody's speech a face that says it.
+
+    Args:
+        waveform: (S,) float32 at 16 kHz, left as it is but for its end, which is cut to a whole frame.
+        phones: of all of the recording.
+        mouth, face: the manner of the face.
+        seed: of this clip's face.
+        fps, emotion, intensity: as for `perform`.
+    """
+    of_mouth, of_face = (np.random.default_rng([*seed, stream]) for stream in (1, 2))
+    num_frames = int(len(waveform) / SAMPLE_RATE_HZ * fps)
+    effort = _effort(num_frames, fps, phones.spans(SILENCE, at_least_s=_PAUSE_S), of_mouth)
+    curves = articulate(phones, mouth, num_frames, fps, effort=effort)
+    motion = express(curves, phones, face, fps, of_face, emotion=emotion, intensity=intensity)
+    return Performance(to_int16(waveform[: round(num_frames / fps * SAMPLE_RATE_HZ)]), phones, motion, fps)
 
 
 def _effort(
