@@ -123,33 +123,31 @@ class Animator(nn.Module, ABC):
         positions = periodic_positions(num_frames, config.period, config.dim).to(memory)
         bias = distance_bias(num_frames, config.period, config.num_heads).to(memory)
         x = torch.cat([style, self.embed_motion(before) + style], dim=1) + positions
-        return self._decode(x, self._keys_of(memory), bias, [None] * len(self.blocks))
+        return self._decode(x, self._hear(memory), bias, [None] * len(self.blocks))
 
     def lead(self, memory: Tensor, subject: Tensor, say: Callable[[Tensor], Tensor]) -> None:
         """Goes from frame to frame: `say` makes the frame (B, 1, D) of the decoder's output (B, 1, dim), which is fed back."""
         num_frames, config = memory.shape[1], self.config
         style = self.style_of(subject)[:, None]
-        heard = self._keys_of(memory)
+        heard = self._hear(memory)
         positions = periodic_positions(num_frames, config.period, config.dim).to(memory)
         bias = distance_bias(num_frames, config.period, config.num_heads, rows=1).to(memory)
         kept = [Kept(num_frames) for _ in self.blocks]
         x = style
         for frame in range(num_frames):
-            own = [(keys[:, frame : frame + 1], values[:, frame : frame + 1]) for keys, values in heard]
+            own = [tuple(part[:, frame : frame + 1] for part in parts) for parts in heard]
             # The last frame's distances end in those of any frame before it.
             back = bias[..., num_frames - 1 - frame :]
             x = self.embed_motion(say(self._decode(x + positions[frame], own, back, kept))) + style
 
-    def _keys_of(self, memory: Tensor) -> list[tuple[Tensor, Tensor]]:
-        return [cast(DecoderBlock, block).keys_of(memory) for block in self.blocks]
+    def _hear(self, memory: Tensor) -> list[tuple[Tensor, ...]]:
+        return [cast(DecoderBlock, block).hear(memory) for block in self.blocks]
 
-    def _decode(
-        self, x: Tensor, heard: list[tuple[Tensor, Tensor]], bias: Tensor, kept: Sequence[Kept | None]
-    ) -> Tensor:
+    def _decode(self, x: Tensor, heard: list[tuple[Tensor, ...]], bias: Tensor, kept: Sequence[Kept | None]) -> Tensor:
         """Frames (B, n, dim) from their inputs, all at once."""
         x = self.dropout(x)
-        for block, (keys, values), past in zip(self.blocks, heard, kept, strict=True):
-            x = block(x, keys, values, bias, past)
+        for block, parts, past in zip(self.blocks, heard, kept, strict=True):
+            x = block(x, parts, bias, past)
         return x
 
     def style_of(self, subject: Tensor) -> Tensor:

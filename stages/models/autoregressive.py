@@ -52,24 +52,32 @@ class DecoderBlock(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
         self.dropout = nn.Dropout(dropout)
 
-    def keys_of(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, T, H, k, C) of the speech (B, T, k, dim), which are the same whatever the motion."""
+    def hear(self, memory: Tensor) -> tuple[Tensor, ...]:
+        """What of the speech (B, T, k, dim) is the same whatever the motion: keys and values (B, T, H, k, C).
+
+        Where a frame hears one feature alone, attention to it is that feature, whatever is asked, and the answer (B, T, dim)
+        stands for both. Where gradients are wanted it does not, so that every parameter has one, if of zero.
+        """
         keys, values = self.listen(memory).unflatten(-1, (2, self.num_heads, -1)).transpose(2, 4).unbind(3)
+        if keys.shape[3] == 1 and not torch.is_grad_enabled():
+            return (self.listened(values.flatten(2)),)
         return keys, values
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor, past: Kept | None) -> Tensor:
+    def forward(self, x: Tensor, heard: tuple[Tensor, ...], bias: Tensor, past: Kept | None) -> Tensor:
         """(B, n, dim) -> (B, n, dim); bias (H, n, m) over the m frames so far, these n among them."""
         queries, new_keys, new_values = self.look_back(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         if past is not None:
             new_keys, new_values = past.add(new_keys, new_values)
         attention = F.scaled_dot_product_attention(
-            queries, new_keys, new_values, attn_mask=bias, dropout_p=self.dropout.p if self.training else 0.0
+            queries, new_keys, new_values, attn_mask=bias[None], dropout_p=self.dropout.p if self.training else 0.0
         )  # (B, H, n, C)
         x = self.norms[0](x + self.dropout(self.looked_back(attention.transpose(1, 2).flatten(2))))
-        questions = self.ask(x).unflatten(-1, (self.num_heads, 1, -1))  # (B, n, H, 1, C)
-        answers = F.scaled_dot_product_attention(questions, keys, values)
-        x = self.norms[1](x + self.dropout(self.listened(answers.flatten(2))))
+        x = self.norms[1](x + self.dropout(heard[0] if len(heard) == 1 else self._answer(x, *heard)))
         return self.norms[2](x + self.dropout(self.feed_forward(x)))
+
+    def _answer(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        questions = self.ask(x).unflatten(-1, (self.num_heads, 1, -1))  # (B, n, H, 1, C)
+        return self.listened(F.scaled_dot_product_attention(questions, keys, values).flatten(2))
 
 
 def periodic_positions(num_frames: int, period: int, dim: int) -> Tensor:

@@ -28,8 +28,8 @@ def codetalker_of(**changes: Any) -> CodeTalker:
     return model.eval()
 
 
-def memory_of(num_frames: int, *, batch: int = 2) -> torch.Tensor:
-    return torch.randn(batch, num_frames, 2, 16, generator=torch.Generator().manual_seed(1))
+def memory_of(num_frames: int, *, batch: int = 2, heard: int = 2) -> torch.Tensor:
+    return torch.randn(batch, num_frames, heard, 16, generator=torch.Generator().manual_seed(1))
 
 
 def prefixes_anew(model: CodeTalker, memory: torch.Tensor, subject: torch.Tensor) -> torch.Tensor:
@@ -41,11 +41,14 @@ def prefixes_anew(model: CodeTalker, memory: torch.Tensor, subject: torch.Tensor
     return decoded
 
 
-def test_what_is_kept_changes_nothing() -> None:
-    model, memory, subject = codetalker_of(), memory_of(17), torch.tensor([1, 2])
+@pytest.mark.parametrize("heard", [1, 2])
+def test_what_is_kept_changes_nothing(heard: int) -> None:
+    model, memory, subject = codetalker_of(), memory_of(17, heard=heard), torch.tensor([1, 2])
     with torch.no_grad():
         made = model(memory, subject)
         torch.testing.assert_close(made, prefixes_anew(model, memory, subject), atol=1e-5, rtol=1e-5)
+    # Where gradients are wanted, attention to one feature is computed as that to several is.
+    torch.testing.assert_close(made, prefixes_anew(model, memory, subject).detach(), atol=1e-5, rtol=1e-5)
     assert made.std(1).min() > 0.01
 
 

@@ -1,6 +1,7 @@
 """Motion as codes: the nearest one by hand, a gradient that passes through, and padding that changes nothing."""
 
 import math
+from itertools import accumulate
 
 import pytest
 import torch
@@ -91,15 +92,16 @@ def test_normalised_over_time_as_torch_does() -> None:
 
 
 @pytest.mark.parametrize("decoded_frames", [600, 6])
-def test_frame_by_frame_as_the_last_of_all_so_far(decoded_frames: int) -> None:
+@pytest.mark.parametrize("steps", [[1] * 14, [1, 3, 1, 2, 7], [9, 1, 1, 1, 1, 1]])
+def test_frame_by_frame_as_the_last_of_all_so_far(steps: list[int], decoded_frames: int) -> None:
     model = autoencoder_of(decoded_frames=decoded_frames)
     codes = torch.randn(2, 14, 12, generator=torch.Generator().manual_seed(2))
     unrolled = Unrolled(model)
     with torch.no_grad():
-        for frame in range(14):
-            made = unrolled.add(codes[:, frame : frame + 1])
+        for end, new in zip(accumulate(steps), codes.split(steps, dim=1), strict=True):
+            made = unrolled.add(new)
             # The convolution has heard all before, the rest the last few alone.
-            convolved = model.decoder.convolve(model.from_codes(codes[:, : frame + 1]))[:, -decoded_frames:]
+            convolved = model.decoder.convolve(model.from_codes(codes[:, :end]))[:, -decoded_frames:]
             whole = model.out(model.decoder.mix(convolved))
             torch.testing.assert_close(made, whole[:, -1:], atol=1e-5, rtol=1e-5)
 
