@@ -4,16 +4,18 @@ import time
 
 import pytest
 
-from stages.runtime.pacing import Pacer
+from stages.runtime.pacing import CUSHION_S, Pacer
 
 
 def test_frames_are_sent_in_order_and_never_before_their_time() -> None:
     sent: list[tuple[int, float]] = []
+    begun = time.monotonic()
     with Pacer(lambda number: sent.append((number, time.monotonic())), 50.0) as pacer:
         for number in range(5):
             pacer.put(number)
     assert [number for number, _ in sent] == [0, 1, 2, 3, 4]
-    assert sent[-1][1] - sent[0][1] >= 4 / 50.0 - 0.05  # the first may come up to a cushion late
+    # Each may come later, on a busy machine by any time.
+    assert all(at - begun >= CUSHION_S + number / 50.0 - 0.001 for number, at in sent)
 
 
 def test_a_late_frame_is_sent_at_once_and_its_lateness_told() -> None:
