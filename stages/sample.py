@@ -18,8 +18,9 @@ from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import is_silent, load_waveform, to_float, to_int16
 from stages.diffusion.guidance import Listener
 from stages.diffusion.long_motion import sample_long_motion
-from stages.diffusion.motion_config import MotionConfig, sampling_options
+from stages.diffusion.motion_config import OWN, MotionConfig, sampling_options
 from stages.diffusion.steadying import steady, within_range
+from stages.formats.keyframes import Keyframe
 from stages.heads.head import build_head
 from stages.metrics.speech_recovery import hear
 from stages.models.animators import load_animator
@@ -125,7 +126,7 @@ def sample(
     m2s = find_listener(m2s, config)
     check_output(output, force=force, inputs=[*files, model_path, dataset if split else None, m2s])
     chosen_device = resolve_device(device)
-    _check_takes(config)
+    _check_config(config, files)
     if schema_of(model_path, *_MODELS) == "thunder.animator":
         config = _for_one_take(config, model_path)
         animator = _open_animator(model_path, config, chosen_device, speech_encoder)
@@ -139,6 +140,7 @@ def sample(
         check_same_face(judged_head, record, judge.config.input, m2s)
     if dataset is not None and split is not None:
         _check_split(dataset, split)
+        _check_emotions(dataset, split, config, animator)
     summary = SampleSummary(output, model_path, num_takes=config.takes, equal_takes=animator.equal_takes)
     seeds = [seed + k for k in range(_num_drawn(config))]
     hashes = _inputs_of_samples(model_path, dataset if split else None, m2s, config)
@@ -192,6 +194,7 @@ class _Animator:
         takes: motion (N, T, D) of a clip from its samples (S,), T, a seed for every take, and who listens, if anyone does.
         equal_takes: whatever the seeds.
         says_it_once: however many takes are asked for.
+        emotions: that it can be told.
     """
 
     record: HeadRecord
@@ -199,6 +202,7 @@ class _Animator:
     takes: Callable[[Clip, torch.Tensor, int, list[int], Listener | None], torch.Tensor]
     equal_takes: bool
     says_it_once: bool = False
+    emotions: tuple[str, ...] = ()
 
 
 def _open_diffusion(
@@ -215,9 +219,18 @@ def _open_diffusion(
         speech: Clip, samples: torch.Tensor, num_frames: int, seeds: list[int], listener: Listener | None
     ) -> torch.Tensor:
         sound = denoiser.speech_encoder.read(samples)
-        return sample_long_motion(denoiser, sound, num_frames, seeds, options, progress, listener=listener)
+        said = options
+        if config.emotion == OWN:
+            said = replace(options, emotions=(Keyframe(0.0, speech.emotion, speech.intensity),))
+        return sample_long_motion(denoiser, sound, num_frames, seeds, said, progress, listener=listener)
 
-    return _Animator(record, denoiser.config.fps, takes, equal_takes=denoiser.config.regression)
+    return _Animator(
+        record,
+        denoiser.config.fps,
+        takes,
+        equal_takes=denoiser.config.regression,
+        emotions=denoiser.config.emotions,
+    )
 
 
 def _open_animator(path: Path, config: SampleConfig, device: torch.device, speech_encoder: Path | None) -> _Animator:
@@ -277,7 +290,21 @@ def _check_split(dataset: Path, split: str) -> None:
             )
 
 
-def _check_takes(config: SampleConfig) -> None:
+def _check_emotions(dataset: Path, split: str, config: SampleConfig, animator: _Animator) -> None:
+    """Refuses clips whose own emotion the model is to be told and cannot be, before any is animated."""
+    if config.emotion != OWN:
+        return
+    with open_clips(dataset, "thunder.dataset") as file:
+        for clip_id in _some_of(file.ids(split), config.clips):
+            emotion = file.summary(clip_id).emotion
+            if emotion not in animator.emotions:
+                raise ThunderError(
+                    f"{dataset}: clip {clip_id} is {emotion}, which the model cannot be told; it knows "
+                    f"{', '.join(animator.emotions) or 'no emotion'}; leave out --emotion {OWN}, or name one of these"
+                )
+
+
+def _check_config(config: SampleConfig, files: Sequence[Path]) -> None:
     if not 1 <= config.takes <= 10_000:
         raise ThunderError(f"--n wanted 1 to 10000 takes, found {config.takes}")
     if _num_drawn(config) > 10_000:
@@ -286,6 +313,10 @@ def _check_takes(config: SampleConfig) -> None:
         )
     if config.audio_guidance < 0:
         raise ThunderError(f"--audio-guidance wanted 0 or more, found {config.audio_guidance:g}")
+    if config.emotion == OWN and files:
+        raise ThunderError(
+            f"--emotion {OWN}: nobody knows that of {files[0]}; give clips of a dataset alone, by --split, or name one"
+        )
 
 
 def find_sounds(inputs: Iterable[Path]) -> list[Path]:

@@ -19,7 +19,7 @@ from stages.artifacts.head_record import HeadRecord
 from stages.audio.live_mel import LiveMel
 from stages.audio.pcm import PcmStream
 from stages.diffusion.live_motion import LivePlan, live_motion
-from stages.diffusion.motion_config import MotionConfig, sampling_options
+from stages.diffusion.motion_config import OWN, MotionConfig, sampling_options
 from stages.diffusion.steadying import within_range
 from stages.formats import live_link_face
 from stages.formats.live_link_udp import LiveLinkSender, frame_of_day, packets
@@ -99,6 +99,8 @@ def sample_stream(
     """
     if isinstance(csv, Path):
         check_output(csv, force=force, inputs=[model])
+    if config.emotion == OWN:
+        raise ThunderError(f"--emotion {OWN} is that of clips of a dataset; of a stream nobody knows it, name one")
     pcm = PcmStream(source, config.rate_hz)
     chosen_device = resolve_device(device)
     denoiser, record = load_motion_denoiser(model, chosen_device)

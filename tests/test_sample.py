@@ -207,9 +207,7 @@ def test_one_bad_sound_does_not_stop_the_others() -> None:
 
 
 def test_a_bad_clip_of_a_split_does_not_stop_the_others() -> None:
-    with write_clips(Path("dataset.h5"), "thunder.dataset", small_head(), Provenance(seed=0), force=True) as writer:
-        writer.add(small_clip("good", split="test"))
-        writer.add(_mute())
+    write_dataset(small_clip("good", split="test"), _mute())
     code, _, stderr = run("--split", "test")
     assert code == 1
     assert "1 of 2 inputs failed: mute" in stderr
@@ -234,6 +232,50 @@ def test_options_are_checked_against_the_model() -> None:
     assert run("speech.wav", "--emotion", "happy", "--subject", "s0", "--guidance", "2", "--intensity", "0.5")[0] == 0
     Path("feelings.csv").write_text("0 neutral\n0.5 happy 0.3\n")
     assert run("speech.wav", "--keyframes", "feelings.csv", "--sampler", "dpm-solver", "--force")[0] == 0
+
+
+def write_dataset(*clips: Clip) -> None:
+    with write_clips(Path("dataset.h5"), "thunder.dataset", small_head(), Provenance(seed=0), force=True) as writer:
+        for clip in clips:
+            writer.add(clip)
+
+
+def test_each_clip_is_told_its_own_emotion() -> None:
+    felt = {"calm": ("neutral", 0.0), "glad": ("happy", 0.3), "elated": ("happy", 0.9)}
+    write_dataset(
+        *(small_clip(name, split="test", emotion=emotion, intensity=much) for name, (emotion, much) in felt.items()),
+        small_clip("moved", split="val", emotion="sad"),
+    )
+    code, _, stderr = run("--split", "test", "--emotion", "own", "-o", "own.h5")
+    assert code == 0, stderr
+    own = clips_of("own.h5")
+    for name, (emotion, much) in felt.items():
+        assert run("--split", "test", "--emotion", emotion, "--intensity", str(much), "--force")[0] == 0
+        assert np.array_equal(own[name].motion, clips_of()[name].motion)
+    assert not np.array_equal(own["glad"].motion, own["elated"].motion)
+    # Not unless it is asked for.
+    assert run("--split", "test", "--force")[0] == 0
+    assert not np.array_equal(own["glad"].motion, clips_of()["glad"].motion)
+    with open_hdf5(Path("own.h5")) as file:
+        assert read_json_attribute(file, "config")["emotion"] == "own"
+
+
+def test_an_own_emotion_is_refused_where_none_is_known() -> None:
+    write_dataset(small_clip("glad", split="test", emotion="happy"), small_clip("moved", split="test", emotion="sad"))
+    own = ("--split", "test", "--emotion", "own")
+    refused(
+        *own,
+        says="dataset.h5: clip moved is sad, which the model cannot be told; it knows happy, neutral; leave out",
+    )
+    refused(
+        "speech.wav",
+        *own,
+        says="--emotion own: nobody knows that of speech.wav; give clips of a dataset alone, by --split",
+    )
+    refused("speech.wav", "--emotion", "own", says="--emotion own: nobody knows that of speech.wav")
+    refused(*own, "--intensity", "0.5", says="--intensity is that of an emotion; name it by --emotion")
+    Path("feelings.csv").write_text("0 neutral\n")
+    refused(*own, "--keyframes", "feelings.csv", says="both say what is felt")
 
 
 def test_what_does_not_fit_is_said_in_one_line() -> None:

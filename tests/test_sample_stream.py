@@ -164,6 +164,7 @@ def test_what_does_not_go_together_is_a_question_of_usage(arguments: tuple[str, 
         (("--look-ahead", "-1"), "--look-ahead wanted at least 0, found -1"),
         (("--loudness", "3"), "--loudness wanted at most 0, found 3"),
         (("--emotion", "bored"), "knows no emotion 'bored'"),
+        (("--emotion", "own"), "--emotion own is that of clips of a dataset; of a stream nobody knows it"),
         (("--model", "none.h5"), "none.h5: no such file"),
     ],
 )

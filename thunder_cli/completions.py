@@ -11,6 +11,8 @@ SPLITS = ("train", "val", "test")
 SAMPLERS = ("ddim", "dpm-solver")
 # A model may know others: these are of the corpus that `thunder synthesize` writes.
 EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised")
+# What stands for the emotion of each clip.
+OWN = "own"
 METRICS = (
     "lve", "mve", "fdd", "l-pcc", "l-ccc", "dtw", "closure-rate", "s-div", "jitter", "cer", "ver", "m2s-mel", "m2s-units",
     "m2s-cer", "speed",

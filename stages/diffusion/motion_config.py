@@ -11,6 +11,9 @@ from stages.models.motion_denoiser import MotionDenoiser
 from stages.runtime.config import Config
 from stages.runtime.errors import ThunderError, did_you_mean
 
+# In place of an emotion's name: what a dataset says that each clip is spoken with.
+OWN = "own"
+
 
 class MotionConfig(Config):
     """How motion is sampled, of whole recordings or of speech that is still being said.
@@ -24,7 +27,8 @@ class MotionConfig(Config):
             hardly more, moved more hastily and overshot.
         neck_cutoff_hz: head rotation is smoothed above this; 0 leaves it as sampled. On validation speakers 2 Hz took the
             jerk of the whole face from five times that of true motion to 1.4 times; true motion would lose .05 degrees.
-        emotion: one that the model knows; None leaves it free, so that takes differ in it.
+        emotion: one that the model knows; `own`, of clips of a dataset, that of each, as strong as it is there; None leaves it
+            free, so that takes differ in it.
         intensity: of the emotion, 0 to 1; 1 where None.
         keyframes: file that tells emotions over time, see `stages.formats.keyframes`.
         subject: whose style, one that the model knows; None leaves it free.
@@ -41,7 +45,7 @@ class MotionConfig(Config):
 
 
 def sampling_options(config: MotionConfig, denoiser: MotionDenoiser, path: Path) -> SamplingOptions:
-    """Names to indices, and ranges checked.
+    """Names to indices, and ranges checked; the emotion `own` is left open, for it differs from clip to clip.
 
     Args:
         path: of the denoiser, for messages.
@@ -70,13 +74,13 @@ def _emotions(config: MotionConfig, denoiser: MotionDenoiser, path: Path) -> tup
     """What is felt when, from a name and a number or from a file of keyframes."""
     if config.emotion is not None and config.keyframes is not None:
         raise ThunderError("--emotion and --keyframes both say what is felt; give one of them")
-    if config.intensity is not None and config.emotion is None:
+    if config.intensity is not None and config.emotion in (None, OWN):
         raise ThunderError("--intensity is that of an emotion; name it by --emotion")
     intensity = 1.0 if config.intensity is None else config.intensity
     if not 0 <= intensity <= 1:
         raise ThunderError(f"--intensity wanted 0 to 1, found {intensity:g}")
     keyframes = [] if config.keyframes is None else read_keyframes(config.keyframes)
-    if config.emotion is not None:
+    if config.emotion not in (None, OWN):
         keyframes = [Keyframe(0.0, config.emotion, intensity)]
     for keyframe in keyframes:
         _index(keyframe.emotion, denoiser.config.emotions, "emotion", path)

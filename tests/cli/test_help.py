@@ -15,6 +15,7 @@ from stages.artifacts.clips import SPLITS
 from stages.corpora.layout import LAYOUTS
 from stages.corpora.synthesis.expression import EMOTIONS
 from stages.corpora.synthesis.voices import ENGINES, LANGUAGES
+from stages.diffusion.motion_config import OWN
 from stages.metrics.catalogue import CATALOGUE, find_metrics
 from stages.models.mesh_to_speech import MelInput
 from stages.sample import SampleConfig
@@ -124,6 +125,7 @@ def test_offers_are_the_names_that_the_stages_know() -> None:
     assert tuple(ENGINES) == completions.ENGINES
     assert tuple(LANGUAGES) == completions.LANGUAGES
     assert completions.EMOTIONS == EMOTIONS
+    assert completions.OWN == OWN
     assert get_args(MelInput) == completions.M2S_INPUTS
     assert tuple(TrainM2SConfig.presets) == completions.PRESETS
     assert get_args(SampleConfig.model_fields["sampler"].annotation) == completions.SAMPLERS

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from thunder_cli import console
-from thunder_cli.completions import EMOTIONS, SAMPLERS, SPLITS, one_of
+from thunder_cli.completions import EMOTIONS, OWN, SAMPLERS, SPLITS, one_of
 from thunder_cli.options import ConfigFile, Device, Force, Hubert, Json, Output, Quiet, Seed, refuse_idle
 
 
@@ -41,7 +41,11 @@ def sample(
     ] = None,
     emotion: Annotated[
         str | None,
-        typer.Option("--emotion", help="One the model knows; free if not given.", autocompletion=one_of(EMOTIONS)),
+        typer.Option(
+            "--emotion",
+            help="One the model knows, or own: with --split, that of each clip; free if not given.",
+            autocompletion=one_of((*EMOTIONS, OWN)),
+        ),
     ] = None,
     intensity: Annotated[float | None, typer.Option("--intensity", help="Of the emotion, 0 to 1.")] = None,
     keyframes: Annotated[
