@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,10 @@ from stages.audio.waveform import load_waveform, to_int16, write_wav
 from stages.diffusion.live_motion import LivePlan, live_motion
 from stages.diffusion.long_motion import SamplingOptions, sample_long_motion
 from stages.heads.head import Head, build_head, embedded_head, region_indices
+from stages.models.codetalker import CodeTalker, CodeTalkerConfig
+from stages.models.faceformer import FaceFormer, FaceFormerConfig
 from stages.models.mesh_to_speech import MeshToSpeech, load_mesh_to_speech
+from stages.models.motion_autoencoder import Unrolled
 from stages.models.motion_denoiser import MotionDenoiser, load_motion_denoiser
 from stages.models.reconstruction import reconstruct_mel, to_sound
 from stages.models.vocoder import load_vocoder
@@ -42,6 +46,8 @@ from stages.training.clips_in_memory import TrainingClip
 from stages.training.diffusion_objective import DiffusionObjective, DiffusionWeights, Dropout, Scales
 from stages.training.guidance import Guidance, GuidanceWeights
 from stages.training.windows import WindowShape, draw_windows
+from tests.models.naive_codetalker import RELEASED, NaiveCodeTalker
+from tests.models.naive_faceformer import NaiveFaceFormer, masks_of
 
 THUNDER = [sys.executable, "-m", "thunder_cli"]
 REPEATS = 3
@@ -79,6 +85,7 @@ def main() -> None:
         timed = _beside_reference(lambda: head.vertices(motion))
         report("head, 250 frames to vertices", *timed, frames_per_s=250 / timed[0])
         _report_pictures(report, head)
+        _report_animators(report)
         corpus, dataset = _write_meshes(Path(folder) / "corpus"), Path(folder) / "dataset.h5"
         seconds, plain = _preprocess_and_plain_copy(corpus, dataset)
         report(
@@ -161,6 +168,63 @@ def _report_pictures(report: Callable[..., None], head: Head) -> None:
             continue
         theirs = _beside_reference(work("pytorch3d"))
         report("the same by PyTorch3D", *theirs, times_ours=theirs[0] / timed[0])
+
+
+@torch.no_grad()
+def _report_animators(report: Callable[..., None]) -> None:
+    """Decoding 20 s at the sizes published for VOCASET, beside the released codes' way: for each frame, all before it anew.
+
+    Of 600 frames each in the middle of 200 is timed, as what one costs grows with those before it.
+    """
+    counts = 100, 300, 500
+    sizes: dict[str, Any] = {"fps": 30.0, "subjects": ("ann",), "period": 30}
+    # As many features as the published output layers have directions, and one for their biases.
+    faceformer = FaceFormer(FaceFormerConfig(num_features=65, **sizes)).eval()
+    codetalker = CodeTalker(CodeTalkerConfig(num_features=1025, project_codes=False, **sizes)).eval()
+    bias, hears = masks_of(600, 600, 1, 30)
+    for name, model, naive in (
+        ("FaceFormer", faceformer, NaiveFaceFormer(None, "vocaset", 5023, dim=64)),
+        ("CodeTalker", codetalker, NaiveCodeTalker(None, "vocaset", 5023, sizes=RELEASED)),
+    ):
+        memory = torch.randn(1, 600, model.config.dim)
+        kept, anew, references = [], [], []
+        for _ in range(REPEATS):
+            references.append(_seconds(_reference))
+            kept.append(200 * _seconds_of_frames(model, memory, counts))
+            fed = [(memory[:, :n], memory, bias[:, :n, :n], hears[:n]) for n in counts]
+            anew.append(200 * sum(_seconds(lambda net=naive, x=x: net.vertice_map(net.frame(*x)[-1])) for x in fed))
+        seconds = statistics.median(kept)
+        report(
+            f"{name}, 20 s decoded",
+            seconds,
+            statistics.median(references),
+            times_all_anew=statistics.median(anew) / seconds,
+        )
+
+
+def _seconds_of_frames(model: FaceFormer | CodeTalker, memory: torch.Tensor, counts: tuple[int, ...]) -> float:
+    """What these frames take together, counted from 1; the others stay at rest."""
+    say: dict[int, Callable[[torch.Tensor], torch.Tensor]] = {count: _speaker(model, count - 1) for count in counts}
+    taken, ended = [], time.perf_counter()
+
+    def timed(decoded: torch.Tensor) -> torch.Tensor:
+        nonlocal ended
+        made = say.get(len(taken) + 1, lambda _: torch.zeros(1, 1, model.config.num_features))(decoded)
+        taken.append(time.perf_counter() - ended)
+        ended = time.perf_counter()
+        return made
+
+    model.lead(memory[:, :, None], torch.tensor([1]), timed)
+    return sum(taken[count - 1] for count in counts)
+
+
+def _speaker(model: FaceFormer | CodeTalker, before: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What makes a frame of the decoder's output, so many frames having been said before it."""
+    if isinstance(model, FaceFormer):
+        return model.out
+    unrolled = Unrolled(model.autoencoder)
+    unrolled.add(torch.randn(1, before, model.to_codes.out_features))
+    return lambda decoded: unrolled.add(model.autoencoder.quantise(model.to_codes(decoded)))
 
 
 def _training_step(denoiser: MotionDenoiser, head: Head, judge: MeshToSpeech | None) -> Callable[[], None]:

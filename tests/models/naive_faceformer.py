@@ -10,16 +10,23 @@ from torch import Tensor, nn
 
 
 class NaiveFaceFormer(nn.Module):
-    """Named as released; random weights, none of them zero."""
+    """Named as released; random weights, none of them zero.
 
-    def __init__(self, folder: Path, reading: str, num_vertices: int, *, dim: int = 16, num_subjects: int = 8) -> None:
+    Args:
+        folder: of a wav2vec 2.0; None leaves out what hears.
+    """
+
+    def __init__(
+        self, folder: Path | None, reading: str, num_vertices: int, *, dim: int = 16, num_subjects: int = 8
+    ) -> None:
         super().__init__()
-        from transformers import Wav2Vec2Model
-
         torch.manual_seed(3)
         self.reading, self.period = reading, {"vocaset": 30, "biwi": 25}[reading]
-        self.audio_encoder: Any = Wav2Vec2Model.from_pretrained(folder)
-        self.audio_feature_map = nn.Linear(self.audio_encoder.config.hidden_size, dim)
+        if folder is not None:
+            from transformers import Wav2Vec2Model
+
+            self.audio_encoder: Any = Wav2Vec2Model.from_pretrained(folder)
+            self.audio_feature_map = nn.Linear(self.audio_encoder.config.hidden_size, dim)
         self.vertice_map = nn.Linear(3 * num_vertices, dim)
         layer = nn.TransformerDecoderLayer(dim, 4, 2 * dim, batch_first=True)
         self.transformer_decoder = nn.TransformerDecoder(layer, 1)
@@ -43,18 +50,19 @@ class NaiveFaceFormer(nn.Module):
         """The same from features (n, C)."""
         each = {"vocaset": 1, "biwi": 2}[self.reading]
         memory = self.audio_feature_map(features)[None]
-        num_frames = len(features) // each
         style = self.obj_vector.weight[:, subject][None, None]
         inputs = style
-        for frame in range(num_frames):
-            count = frame + 1
-            bias, hears = masks_of(count, len(features), each, self.period)
-            decoded = self.transformer_decoder(
-                inputs + self.PPE.pe[:, :count], memory, tgt_mask=bias, memory_mask=hears
-            )
-            out = self.vertice_map_r(decoded)
-            inputs = torch.cat([inputs, self.vertice_map(out[:, -1:]) + style], dim=1)
-        return out[0].unflatten(1, (-1, 3))
+        for count in range(1, len(features) // each + 1):
+            out = self.frame(inputs, memory, *masks_of(count, len(features), each, self.period))
+            inputs = torch.cat([inputs, self.vertice_map(out[None, -1:]) + style], dim=1)
+        return out.unflatten(1, (-1, 3))
+
+    @torch.no_grad()
+    def frame(self, inputs: Tensor, memory: Tensor, bias: Tensor, hears: Tensor) -> Tensor:
+        """All frames so far (n, 3V), of which the last one is new, from what each was fed (1, n, dim)."""
+        positions = self.PPE.pe[:, : inputs.shape[1]]
+        decoded = self.transformer_decoder(inputs + positions, memory, tgt_mask=bias, memory_mask=hears)
+        return self.vertice_map_r(decoded)[0]
 
 
 @torch.no_grad()
