@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+# Without a graphics card, and with other programs at work, a page may take a minute for what otherwise takes a second.
+PATIENCE_S = 180
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     "--headless", "--no-sandbox", "--remote-debugging-pipe", "--hide-scrollbars", "--no-first-run", "--mute-audio",
@@ -58,7 +60,7 @@ class Page:
             message["sessionId"] = self.session
         os.write(self.send, json.dumps(message).encode() + b"\0")
         while True:
-            answer = self._next(180)
+            answer = self._next(PATIENCE_S)
             if answer.get("id") == self.number:
                 assert "error" not in answer, f"{method}: {answer['error']}"
                 return answer["result"]
@@ -93,12 +95,12 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
 
-    def open(self, path: Path, until: str, timeout_s: float = 60) -> None:
+    def open(self, path: Path, until: str, timeout_s: float = PATIENCE_S) -> None:
         """Opens a file and waits until an expression is true."""
         self.call("Page.navigate", url=path.resolve().as_uri())
         self.wait(until, timeout_s)
 
-    def wait(self, until: str, timeout_s: float = 60) -> None:
+    def wait(self, until: str, timeout_s: float = PATIENCE_S) -> None:
         end = time.monotonic() + timeout_s
         while not self.ask(f"(() => {{ try {{ return Boolean({until}); }} catch {{ return false; }} }})()"):
             assert time.monotonic() < end, f"{until} did not come true; complaints: {self.complaints}"
