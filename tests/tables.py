@@ -15,6 +15,21 @@ from stages.artifacts.results_file import ResultRow, Results, read_results
 ROOT = Path(__file__).resolve().parents[1]
 README, RESULTS = ROOT / "README.md", ROOT / "assets" / "results"
 
+_OF_ANIMATORS = {
+    "lve-l2": "LVE, mm",
+    "lve": "LVE, mm²",
+    "l-pcc": "L-PCC",
+    "l-ccc": "L-CCC",
+    "dtw": "DTW, mm",
+    "s-div-upper": "S-DIV upper, mm",
+    "s-div-lower": "S-DIV lower, mm",
+    "fdd": "FDD, mm²",
+    "jitter": "jitter, m/s³",
+    "closure-rate": "closed on p b m",
+    "m2s-mel": "M2S mel, sd",
+    "m2s-units": "M2S units",
+    "m2s-cer": "CER",
+}
 # File -> metric -> heading, for tables that show some of their metrics, or show them under another name.
 COLUMNS: dict[str, dict[str, str]] = {
     "m2s": {
@@ -30,21 +45,9 @@ COLUMNS: dict[str, dict[str, str]] = {
         "viseme-mistakes": "mistakes within the viseme",
         "viseme-mistakes-chance": "by chance",
     },
-    "thunder": {
-        "lve-l2": "LVE, mm",
-        "lve": "LVE, mm²",
-        "l-pcc": "L-PCC",
-        "l-ccc": "L-CCC",
-        "dtw": "DTW, mm",
-        "s-div-upper": "S-DIV upper, mm",
-        "s-div-lower": "S-DIV lower, mm",
-        "fdd": "FDD, mm²",
-        "jitter": "jitter, m/s³",
-        "closure-rate": "closed on p b m",
-        "m2s-mel": "M2S mel, sd",
-        "m2s-units": "M2S units",
-        "m2s-cer": "CER",
-    },
+    "thunder": _OF_ANIMATORS,
+    "thunder_weights": _OF_ANIMATORS,
+    "thunder_why": _OF_ANIMATORS,
     "lipreader": {"cer": "CER", "cer-en": "English", "cer-de": "German", "cer-fr": "French"},
     "avguidance": {
         "lve": "LVE, mm²",
