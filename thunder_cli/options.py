@@ -40,6 +40,7 @@ Hubert = Annotated[
     typer.Option("--hubert", help="Folder of HuBERT, WavLM or wav2vec 2.0 that the speech units are made of."),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes to use; 0 means one a core.", min=0)]
+MotionFps = Annotated[float, typer.Option("--fps", help="Frames per second of the motion.", min=5, max=240)]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")]
 Steps = Annotated[int | None, typer.Option("--steps", help="Optimiser steps.")]
 LearningRate = Annotated[float | None, typer.Option("--learning-rate", help="Its peak.")]

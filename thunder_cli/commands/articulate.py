@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from thunder_cli import console
-from thunder_cli.options import Force, Jobs, Json, Quiet, Seed
+from thunder_cli.options import Force, Jobs, Json, MotionFps, Quiet, Seed
 
 
 def articulate(
@@ -19,7 +19,7 @@ def articulate(
     times: Annotated[
         int, typer.Option(help="How often each recording is said, in other moods and a little slower or faster.", min=1)
     ] = 1,
-    fps: Annotated[float, typer.Option(help="Frames per second of the motion.", min=5, max=240)] = 25.0,
+    fps: MotionFps = 25.0,
     seed: Seed = 0,
     jobs: Jobs = 0,
     force: Force = False,

@@ -7,7 +7,7 @@ import typer
 
 from thunder_cli import console
 from thunder_cli.completions import ENGINES, LANGUAGES, some_of
-from thunder_cli.options import Force, Jobs, Json, Quiet, Seed
+from thunder_cli.options import Force, Jobs, Json, MotionFps, Quiet, Seed
 
 
 def synthesize(
@@ -15,7 +15,7 @@ def synthesize(
     hours: Annotated[float | None, typer.Option(help="How much speech, in all.  [default: 1]")] = None,
     clips: Annotated[int | None, typer.Option(help="How many clips, instead of hours.", min=1)] = None,
     subjects: Annotated[int, typer.Option(help="How many people speak.", min=1)] = 40,
-    fps: Annotated[float, typer.Option(help="Frames per second of the motion.", min=5, max=240)] = 25.0,
+    fps: MotionFps = 25.0,
     engine: Annotated[
         str,
         typer.Option(

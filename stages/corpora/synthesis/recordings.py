@@ -9,7 +9,6 @@ LibriSpeech (V. Panayotov and others, "Librispeech: an ASR corpus based on publi
 """
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -59,12 +58,16 @@ def find_recordings(folder: Path, at_most: int | None = None) -> tuple[list[Spee
         raise ThunderError(f"{folder}: no such folder; wanted one with a folder of recordings for each person")
     found: list[SpeechRecording] = []
     problems: list[Failure] = []
+    lists: dict[Path, dict[str, str]] = {}
     for place in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
         sounds = sorted(path for path in place.rglob("*") if path.suffix.lower() in SOUND_SUFFIXES)
         for sound in sounds[:at_most]:
             name = sound.relative_to(folder).as_posix()
             phones = sound.with_suffix(".phones.json")
-            text = _text_of(sound)
+            if sound.parent not in lists:
+                lists[sound.parent] = _listed_texts(sound.parent)
+            beside = sound.with_suffix(".txt")
+            text = " ".join((_read(beside) if beside.is_file() else lists[sound.parent].get(sound.stem, "")).split())
             if phones.is_file() or text:
                 found.append(SpeechRecording(name, place.name, sound, text, phones if phones.is_file() else None))
             else:
@@ -110,14 +113,7 @@ def read_phones(path: Path, duration_s: float) -> TimedPhones:
     return TimedPhones(tuple(labels), np.array(boundaries))
 
 
-def _text_of(sound: Path) -> str:
-    path = sound.with_suffix(".txt")
-    text = _read(path) if path.is_file() else _texts_of_folder(sound.parent).get(sound.stem, "")
-    return " ".join(text.split())
-
-
-@cache
-def _texts_of_folder(folder: Path) -> dict[str, str]:
+def _listed_texts(folder: Path) -> dict[str, str]:
     """Name of a sound -> its text, from the lists of a folder."""
     lines = [line.split(maxsplit=1) for path in sorted(folder.glob("*.trans.txt")) for line in _read(path).splitlines()]
     return {line[0]: line[1] for line in lines if len(line) == 2}
