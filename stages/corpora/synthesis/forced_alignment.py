@@ -31,8 +31,6 @@ _NOISE = 1e-4
 # What is much less likely than the likeliest is given up, late: the text is known, there is little to search.
 _BEAMS = {"beam": 1e-80, "pbeam": 1e-80, "wbeam": 1e-60}
 _GRAMMAR = "text"
-# Phones that the dictionary has as words of their own; it is one a process.
-_PHONES_ADDED: set[str] = set()
 
 
 def align(waveform: NDArray[np.float32], text: str, language: str = "en") -> TimedPhones:
@@ -63,9 +61,9 @@ def align(waveform: NDArray[np.float32], text: str, language: str = "en") -> Tim
         name for name, _ in _find(decoder, [[token] for token in tokens], samples) if not _NO_SPEECH.fullmatch(name)
     ]
     of_words = [decoder.lookup_word(name).split() for name in heard]
-    for name in sorted({name for names in of_words for name in names} - _PHONES_ADDED):
-        decoder.add_word(_phone_token(name), name, update=False)
-        _PHONES_ADDED.add(name)
+    for name in sorted({name for names in of_words for name in names}):
+        if decoder.lookup_word(_phone_token(name)) is None:
+            decoder.add_word(_phone_token(name), name, update=False)
     found = _find(decoder, [[_phone_token(name) for name in names] for names in of_words], samples)
     stressed = iter(
         label for word, names in zip(words, of_words, strict=True) for label in _labels(names, spoken[word])
