@@ -193,7 +193,7 @@ THUNDER_DIFFERENCES := regression-none,trained-none \
   $(foreach row,$(filter-out %-none,$(THUNDER_ROWS)),$(row),$(firstword $(subst -, ,$(row)))-none)
 
 .PHONY: results-thunder
-results-thunder: assets/results/thunder.json assets/results/thunder_weights.json assets/results/thunder_why.json tables ## measure what mesh-to-speech teaches the animator: some two hours on two cores
+results-thunder: assets/results/thunder.json assets/results/thunder_weights.json assets/results/thunder_why.json tables ## measure what mesh-to-speech teaches the animator: some three hours on two cores
 
 # V: what guides an animator, ANIMATOR-HOW-SEED. The lip reader that guides is of another seed than the one that judges; as in
 # the paper, it is tuned along with FaceFormer and CodeTalker, and lip vertices count once more wherever it guides them.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.audio.waveform import is_silent, load_waveform
+from stages.audio.waveform import SAMPLE_RATE_HZ, is_silent, load_waveform
 from stages.corpora.corpus import clip_id, split_by_subject
 from stages.corpora.synthesis.acoustics import resampled
 from stages.corpora.synthesis.articulation import draw_mouth_style
@@ -19,7 +19,6 @@ from stages.corpora.synthesis.forced_alignment import align, version
 from stages.corpora.synthesis.performance import perform_recording
 from stages.corpora.synthesis.phones import TimedPhones
 from stages.corpora.synthesis.recordings import SpeechRecording, find_recordings, read_phones
-from stages.corpora.synthesis.voices import SAMPLE_RATE_HZ
 from stages.runtime.errors import Failure, ThunderError, explained_write, summarise_failures
 from stages.runtime.progress import Progress, silent
 from stages.runtime.provenance import toolkit_version

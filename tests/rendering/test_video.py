@@ -173,9 +173,7 @@ def test_what_ffmpeg_says_is_the_error(tmp_path, monkeypatch):
             for _ in range(20):  # more than a pipe holds, so that ffmpeg is gone while frames are written
                 add(flashes(10, 0))
 
-    with pytest.raises(
-        ThunderError, match=r"f\.mp4: ffmpeg could not write the film: .*(Encoder not found|Unknown encoder)"
-    ):
+    with pytest.raises(ThunderError, match=r"f\.mp4: ffmpeg could not write the film: .*Encoder not found"):
         film()
     assert list(tmp_path.iterdir()) == []
 

@@ -18,9 +18,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from stages.audio.waveform import write_wav
+from stages.audio.waveform import SAMPLE_RATE_HZ, write_wav
 from stages.corpora.synthesis.performance import Performance
-from stages.corpora.synthesis.voices import SAMPLE_RATE_HZ
 from stages.formats.live_link_face import write_live_link_face
 from stages.runtime.errors import ThunderError, explained_write
 
