@@ -16,6 +16,7 @@ from stages.artifacts.files import check_output, inputs_of, schema_of
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.log_mel import speech_log_mel
 from stages.audio.waveform import is_silent, load_waveform, to_float, to_int16
+from stages.diffusion.closures import Closer
 from stages.diffusion.guidance import Listener
 from stages.diffusion.long_motion import sample_long_motion
 from stages.diffusion.motion_config import OWN, MotionConfig, sampling_options
@@ -36,7 +37,7 @@ DEFAULT_MODEL = Path("diffusion.h5")
 _MODELS = ("thunder.diffusion", "thunder.animator")
 # What is said to a model that denoises, and to no other.
 _OF_DIFFUSION = (
-    *("steps", "sampler", "guidance", "audio_guidance", "rerank", "draws"),
+    *("steps", "sampler", "guidance", "closure", "audio_guidance", "rerank", "draws"),
     *("emotion", "intensity", "keyframes"),
 )
 # What is taken from a folder; a file that is named is tried whatever its name.
@@ -214,6 +215,7 @@ def _open_diffusion(
             f"{path}: made by --regression, it leaves nothing to choose or lead; leave out --rerank and --audio-guidance"
         )
     options = sampling_options(config, denoiser, path)
+    closer = Closer(build_head(record).to(device), config.closure)
 
     def takes(
         speech: Clip, samples: torch.Tensor, num_frames: int, seeds: list[int], listener: Listener | None
@@ -222,7 +224,7 @@ def _open_diffusion(
         said = options
         if config.emotion == OWN:
             said = replace(options, emotions=(Keyframe(0.0, speech.emotion, speech.intensity),))
-        return sample_long_motion(denoiser, sound, num_frames, seeds, said, progress, listener=listener)
+        return sample_long_motion(denoiser, sound, num_frames, seeds, said, progress, closer=closer, listener=listener)
 
     return _Animator(
         record,

@@ -18,13 +18,14 @@ from stages.artifacts.files import check_output
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.live_mel import LiveMel
 from stages.audio.pcm import PcmStream
+from stages.diffusion.closures import Closer
 from stages.diffusion.live_motion import LivePlan, live_motion
 from stages.diffusion.motion_config import OWN, MotionConfig, sampling_options
 from stages.diffusion.steadying import within_range
 from stages.formats import live_link_face
 from stages.formats.live_link_udp import LiveLinkSender, frame_of_day, packets
 from stages.heads.arkit import ARKIT_FEATURES
-from stages.heads.head import rotation_features
+from stages.heads.head import build_head, rotation_features
 from stages.models.motion_denoiser import load_motion_denoiser
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
@@ -107,10 +108,13 @@ def sample_stream(
     columns = _arkit_columns(record, model)
     options = sampling_options(config, denoiser, model)
     fps, plan = denoiser.config.fps, LivePlan(config.hop, config.look_ahead_s)
+    closer = Closer(build_head(record).to(chosen_device), config.closure)
     neck = [record.features.index(name) for name in rotation_features(record)]
 
     def animate(blocks: Iterable[NDArray[np.float32]], mel: LiveMel) -> Iterator[NDArray[np.float32]]:
-        motion = live_motion(denoiser, blocks, mel, seed, options, plan, steadied=neck, cutoff_hz=config.neck_cutoff_hz)
+        motion = live_motion(
+            denoiser, blocks, mel, seed, options, plan, closer=closer, steadied=neck, cutoff_hz=config.neck_cutoff_hz
+        )
         for frames in motion:
             if not torch.isfinite(frames).all():
                 raise ThunderError(f"{model}: its motion is not finite; lower --guidance")

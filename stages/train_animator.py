@@ -25,7 +25,7 @@ from stages.runtime.provenance import Provenance, hash_inputs
 from stages.training.animator_objective import AnimatorObjective, spread_of
 from stages.training.blame import worst_window
 from stages.training.clips_in_memory import TrainingClip, load_training_clips, normalise_by, read_sounds
-from stages.training.first_encoder import begin_with, check_encoder, load_encoder
+from stages.training.first_weights import begin_with, check_encoder, load_encoder
 from stages.training.guidance import (
     GuidanceConfig,
     check_outputs,

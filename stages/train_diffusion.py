@@ -11,8 +11,11 @@ from torch import Tensor
 
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import ClipFile, open_clips
+from stages.artifacts.files import inputs_of
+from stages.artifacts.head_record import HeadRecord
 from stages.audio.pretrained import PretrainedSpeech, load_pretrained
 from stages.heads.head import build_head, region_indices
+from stages.metrics.phone_confusions import UNKNOWN
 from stages.models.folder_of_model import values_of_folder
 from stages.models.motion_denoiser import (
     MotionDenoiser,
@@ -38,7 +41,7 @@ from stages.training.diffusion_objective import (
     ListeningSchedule,
     measure_scales,
 )
-from stages.training.first_encoder import begin_with, check_encoder, load_encoder
+from stages.training.first_weights import begin_with, check_encoder, go_on_from, load_denoiser, load_encoder
 from stages.training.guidance import (
     GuidanceConfig,
     check_outputs,
@@ -55,6 +58,8 @@ from stages.training.windows import END_SHARE, WindowShape, draw_windows, window
 _MAX_VALIDATION_CLIPS = 32
 # Vertices of the whole face that the vertex term compares: enough to see every shape, few enough to be quick.
 _NUM_FACE_VERTICES = 400
+# Inputs of a model that taught it.
+_TEACHERS = ("m2s", "lipreader")
 
 
 class TrainDiffusionConfig(GuidanceConfig):
@@ -69,6 +74,7 @@ class TrainDiffusionConfig(GuidanceConfig):
         max_clips: training clips to use, drawn by the seed; all if None.
         motion_noise: errors added to the motion of training clips, in deviations of each feature, see `mistrack`: what
             trainings on poorly tracked faces are like.
+        hidden_share: of windows whose speech our own encoder hears with parts of its spectrogram hidden.
         weight_*: of the loss terms, see `DiffusionWeights`; of those who hear and read, see `GuidanceConfig`.
         m2s_schedule: of `weight_m2s` and `weight_lipreader` over timesteps, see `listening_share`.
         drop_*: how often a condition is withheld.
@@ -82,6 +88,7 @@ class TrainDiffusionConfig(GuidanceConfig):
     regression: bool = False
     max_clips: int | None = Field(None, ge=1)
     motion_noise: float = Field(0.0, ge=0)
+    hidden_share: float = Field(0.0, ge=0, le=1)
     dim: int = Field(512, ge=1)
     num_layers: int = Field(8, ge=1)
     num_heads: int = Field(8, ge=1)
@@ -123,6 +130,7 @@ def train_diffusion(
     speech_encoder: Path | None = None,
     speech_encoder_layer: int | None = None,
     encoder_from: Path | None = None,
+    weights_from: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     force: bool = False,
@@ -139,15 +147,22 @@ def train_diffusion(
         speech_encoder_layer: of that folder, from 1.
         encoder_from: another `thunder.diffusion`, whose speech encoder to begin with; its sizes take the place of the
             configured ones.
+        weights_from: another `thunder.diffusion` of this head, to go on from; its sizes and its statistics take the place
+            of the configured ones and the dataset's.
 
     Raises:
         ThunderError: a dataset that cannot be trained on, or of which nothing can be read; an M2S model of another head, or
             without its folder; an output that exists; a loss that is not a number.
     """
     state_path = output.with_suffix(".state.h5")
-    check_encoder(frozen=config.freeze_encoder, speech_encoder=speech_encoder, encoder_from=encoder_from)
+    check_encoder(
+        frozen=config.freeze_encoder,
+        speech_encoder=speech_encoder,
+        encoder_from=encoder_from,
+        weights_from=weights_from,
+    )
     if not resume:
-        check_outputs(output, config, force=force, inputs=[dataset, m2s, lipreader, encoder_from])
+        check_outputs(output, config, force=force, inputs=[dataset, m2s, lipreader, encoder_from, weights_from])
     check_state(state_path, resume=resume, force=force)
     chosen_device = resolve_device(device)
     network_of_folder = None
@@ -163,7 +178,7 @@ def train_diffusion(
         del val_clips[_MAX_VALIDATION_CLIPS:]
         script, val_script = prepare_clips(guidance, file, clips, val_clips, fps, config, seed, progress)
         torch.manual_seed(seed)
-        network = _build_network(config, clips, fps, network_of_folder, encoder_from)
+        network = _build_network(config, clips, fps, record, network_of_folder, encoder_from, weights_from)
         encoder = network.speech_encoder
         if isinstance(encoder, FolderEncoder):
             read_sounds(clips + val_clips, file, encoder, progress)
@@ -189,6 +204,7 @@ def train_diffusion(
         context_noise=config.context_noise,
         guidance=guidance,
         schedule=config.m2s_schedule,
+        hidden_share=config.hidden_share,
     )
     shape = WindowShape(
         config.window, fps, config.context, network.speech_margin, sound_hz=encoder.rate_hz, silence=encoder.silence
@@ -218,9 +234,14 @@ def train_diffusion(
             rows.append(model(window.to(chosen_device), *told, generator, read))
         return mean_terms(rows)
 
-    hashes = hash_inputs(dataset=dataset, m2s=m2s, lipreader=lipreader, encoder_from=encoder_from)
-    if network_of_folder is not None:
-        hashes["speech_encoder"] = network_of_folder.identity
+    hashes = _inputs(
+        network_of_folder,
+        dataset=dataset,
+        m2s=m2s,
+        lipreader=lipreader,
+        encoder_from=encoder_from,
+        weights_from=weights_from,
+    )
     trained = train(
         objective,
         config,
@@ -254,6 +275,16 @@ def train_diffusion(
     )
 
 
+def _inputs(folder: PretrainedSpeech | None, **paths: Path | None) -> dict[str, str]:
+    """SHA-256 of what a model is made of, and of those who taught the one it goes on from: they are no fair judges of it."""
+    taught_by: dict[str, str] = {}
+    if (source := paths["weights_from"]) is not None:
+        of_source = inputs_of(source, "thunder.diffusion")
+        taught_by = {name: of_source[name] for name in _TEACHERS if name in of_source}
+    hashes = taught_by | hash_inputs(**paths)
+    return hashes if folder is None else hashes | {"speech_encoder": folder.identity}
+
+
 def _load_clips(
     file: ClipFile, config: TrainDiffusionConfig, seed: int, progress: Progress
 ) -> tuple[list[TrainingClip], float]:
@@ -268,25 +299,33 @@ def _build_network(
     config: TrainDiffusionConfig,
     clips: list[TrainingClip],
     fps: float,
+    record: HeadRecord,
     network_of_folder: PretrainedSpeech | None,
     encoder_from: Path | None,
+    weights_from: Path | None,
 ) -> MotionDenoiser:
     """The denoiser for these clips, knowing their emotions and subjects and normalising by their statistics."""
     values = config.model_dump(include=set(MotionDenoiserConfig.model_fields))
     source, sizes = load_encoder(encoder_from)
-    values |= sizes | values_of_folder(network_of_folder)
+    whole, sizes_of_all = load_denoiser(weights_from, record, fps)
+    values |= sizes | values_of_folder(network_of_folder) | sizes_of_all
     network = MotionDenoiser(
         MotionDenoiserConfig(
             num_features=clips[0].motion.shape[1],
             fps=fps,
             emotions=tuple(sorted({clip.emotion for clip in clips})),
             subjects=tuple(sorted({clip.subject for clip in clips})),
+            # Where no clip knows its phones, there is nothing to learn their names from.
+            names_phones=config.weight_phones > 0 and any(bool((clip.phones != UNKNOWN).any()) for clip in clips),
             **values,
         ),
         network_of_folder,
     )
     normalise_by(clips, network)
     begin_with(network.speech_encoder, source, frozen=config.freeze_encoder)
+    if whole is not None:
+        go_on_from(network, whole)
+        network.speech_encoder.requires_grad_(not config.freeze_encoder)
     return network
 
 

@@ -223,6 +223,7 @@ def test_options_are_checked_against_the_model() -> None:
     refused("speech.wav", "--subject", "bob", says="knows no subject 'bob'; it knows s0, s1")
     refused("speech.wav", "--n", "0", says="--n wanted 1 to 10000 takes, found 0")
     refused("speech.wav", "--guidance=-1", says="--guidance wanted 0 to 100, found -1")
+    refused("speech.wav", "--closure", "1.5", says="--closure wanted 0 to 1, found 1.5")
     refused("speech.wav", "--guidance", "nan", says="--guidance wanted a finite number, found nan")
     refused("speech.wav", "--intensity", "0.5", says="--intensity is that of an emotion; name it by --emotion")
     refused("speech.wav", "--emotion", "happy", "--intensity", "2", says="--intensity wanted 0 to 1, found 2")

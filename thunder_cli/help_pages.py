@@ -15,7 +15,7 @@ PANELS = {
         "audio_guidance", "rerank", "draws",
     ),
     "Speech encoder": (
-        "speech_encoder", "speech_encoder_layer", "encoder_from", "freeze_encoder",
+        "speech_encoder", "speech_encoder_layer", "encoder_from", "weights_from", "freeze_encoder",
     ),
     "Losses": (
         "weight_m2s", "m2s_schedule", "weight_lipreader", "weight_lips", "weight_vertices", "weight_closure", "weight_velocity",
@@ -26,7 +26,7 @@ PANELS = {
         "teacher_forcing", "regression", "max_clips", "motion_noise", "hours", "heard_share", "adversarial_from",
     ),
     "Expression": ("emotion", "intensity", "keyframes", "subject"),
-    "Sampling": ("sampler", "guidance"),
+    "Sampling": ("sampler", "guidance", "closure"),
     "Standard input": ("rate", "live", "look_ahead", "hop", "loudness"),
     "Look": ("size", "columns", "errors", "transparent", "captions", "backend"),
     "Corpora of meshes": ("lips", "flame", "components", "drop_vertices", "scale", "biwi_test"),

@@ -16,6 +16,7 @@ from torch import Tensor
 from stages.artifacts.clips import SAMPLE_RATE_HZ
 from stages.audio.live_mel import LiveMel
 from stages.audio.log_mel import mel_stretch
+from stages.diffusion.closures import Closer
 from stages.diffusion.long_motion import Pass, SamplingOptions, motion_of_passes
 from stages.diffusion.steadying import FollowingLowPass
 from stages.models.motion_denoiser import MotionDenoiser
@@ -46,6 +47,7 @@ def live_motion(
     options: SamplingOptions,
     plan: LivePlan,
     *,
+    closer: Closer | None = None,
     steadied: list[int],
     cutoff_hz: float,
 ) -> Iterator[Tensor]:
@@ -57,6 +59,7 @@ def live_motion(
         speech: blocks (n,) of 16 kHz samples in -1..1.
         mel: nothing heard yet.
         seed: of the take; `sample_long_motion` with it gives the same take, up to the look-ahead.
+        closer: as of `sample_long_motion`.
         steadied: features without what is faster than `cutoff_hz`, which makes them a little late; unless that is 0.
 
     Yields:
@@ -64,7 +67,7 @@ def live_motion(
     """
     smooth = FollowingLowPass(denoiser.config.fps, cutoff_hz) if cutoff_hz and steadied else None
     passes = _passes(denoiser, iter(speech), mel, plan)
-    for now, windows in motion_of_passes(denoiser, passes, [seed], options, mel.device):
+    for now, windows in motion_of_passes(denoiser, passes, [seed], options, mel.device, closer=closer):
         frames = windows[0, now.num_settled : now.num_settled + now.num_kept].clone()
         if smooth is not None:
             frames[:, steadied] = smooth(frames[:, steadied])

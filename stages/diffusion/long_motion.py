@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from stages.audio.log_mel import mel_around
+from stages.diffusion.closures import Closer
 from stages.diffusion.guidance import Listener, guide, lead, step_length
 from stages.diffusion.samplers import SAMPLERS, Denoise, Sampler
 from stages.diffusion.schedule import cosine_alphas_bar
@@ -66,6 +67,7 @@ def sample_long_motion(
     options: SamplingOptions,
     progress: Progress = silent,
     *,
+    closer: Closer | None = None,
     listener: Listener | None = None,
 ) -> Tensor:
     """N takes of one speech, in one batch; the speech of a window is encoded once for all takes.
@@ -76,6 +78,7 @@ def sample_long_motion(
         sound: (L, 80) log-mel of the whole, loudness-normalised speech, or what else the denoiser's encoder reads of it.
         num_frames: T.
         seeds: N.
+        closer: leads lips together where the denoiser hears /p b m/; None leaves that to chance.
         listener: leads every step towards motion in which it hears the speech; None leads nowhere and costs nothing.
 
     Returns:
@@ -86,7 +89,7 @@ def sample_long_motion(
     """
     window = denoiser.config.window
     passes = (Pass(first, 0, window, _encode(denoiser, sound, first)) for first in range(0, num_frames, window))
-    motion = motion_of_passes(denoiser, passes, seeds, options, sound.device, listener=listener)
+    motion = motion_of_passes(denoiser, passes, seeds, options, sound.device, closer=closer, listener=listener)
     windows = []
     with progress("sampling", total=num_frames) as advance:
         for now, frames in motion:
@@ -119,6 +122,7 @@ def motion_of_passes(
     options: SamplingOptions,
     device: torch.device,
     *,
+    closer: Closer | None = None,
     listener: Listener | None = None,
 ) -> Iterator[tuple[Pass, Tensor]]:
     """Windows of motion, each continuing the last frames of the one before; the arguments are those of `sample_long_motion`.
@@ -161,6 +165,9 @@ def motion_of_passes(
         )
         guided = _Guided(denoiser, given, options.guidance)
         denoise: Denoise = guided if listener is None else _Led(guided, listener, now.first, alphas_bar)
+        likely = denoiser.lips_heard_closed(now.speech)
+        if closer is not None and likely is not None:
+            denoise = _Closed(denoise, closer, denoiser, closer.share(likely[0, config.context :]))
         if now.num_settled:
             denoise = _Continued(denoise, settled[:, : now.num_settled])
         window = SAMPLERS[options.sampler](denoise, noise, alphas_bar, num_steps)
@@ -206,6 +213,19 @@ class _Led:
             motion = denoiser.restore(torch.cat([context[:, context.shape[1] - num_context :], x_0], dim=1))
             heard = self.listener.hear(motion, self.first - num_context, denoiser.config.fps)
             return lead(x_0, heard, x_t, alpha_bar, self.listener.weight)
+
+
+@dataclass(frozen=True)
+class _Closed:
+    """Estimates whose lips meet as far as `share` (window,) says."""
+
+    denoise: Denoise
+    closer: Closer
+    denoiser: MotionDenoiser
+    share: Tensor
+
+    def __call__(self, x_t: Tensor, timestep: Tensor) -> Tensor:
+        return self.closer.close(self.denoise(x_t, timestep), self.denoiser, self.share)
 
 
 @dataclass(frozen=True)

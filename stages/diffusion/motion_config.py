@@ -25,6 +25,8 @@ class MotionConfig(Config):
         guidance: 1 takes the model's word; more exaggerates what speech and style change, at twice the cost. On
             validation speakers 1.5 came nearest the true lips and closed more of them on /p b m/ than 1; 2 and 3 closed
             hardly more, moved more hastily and overshot.
+        closure: how firmly lips meet where the model hears /p b m/, 0 to 1, see `stages.diffusion.closures`; 0 leaves it to
+            the model, and a model that names no phones is left to itself.
         neck_cutoff_hz: head rotation is smoothed above this; 0 leaves it as sampled. On validation speakers 2 Hz took the
             jerk of the whole face from five times that of true motion to 1.4 times; true motion would lose .05 degrees.
         emotion: one that the model knows; `own`, of clips of a dataset, that of each, as strong as it is there; None leaves it
@@ -37,6 +39,7 @@ class MotionConfig(Config):
     steps: int = 8
     sampler: Sampler = "ddim"
     guidance: float = 1.5
+    closure: float = 1.0
     neck_cutoff_hz: float = Field(2.0, ge=0)
     emotion: str | None = None
     intensity: float | None = None
@@ -61,6 +64,13 @@ def sampling_options(config: MotionConfig, denoiser: MotionDenoiser, path: Path)
         raise ThunderError(f"--steps wanted 1 to {denoiser.config.num_timesteps}, found {config.steps}")
     if not 0 <= config.guidance <= 100:
         raise ThunderError(f"--guidance wanted 0 to 100, found {config.guidance:g}")
+    if not 0 <= config.closure <= 1:
+        raise ThunderError(f"--closure wanted 0 to 1, found {config.closure:g}")
+    if "closure" in config.model_fields_set and denoiser.name_phones is None:
+        raise ThunderError(
+            f"{path}: was not taught to name phones, and cannot hear where lips meet; leave out --closure, or train it on a "
+            f"dataset with phone times"
+        )
     return SamplingOptions(
         config.steps,
         config.sampler,

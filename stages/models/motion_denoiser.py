@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from stages.artifacts.checkpoint import Checkpoint, read_checkpoint
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.pretrained import PretrainedSpeech
+from stages.metrics.visemes import LIPS_CLOSED, PHONES, viseme_of
 from stages.models.conformer import RotaryAttention, rotary_angles
 from stages.models.folder_of_model import load_folder_of
 from stages.models.resampling import read_at
@@ -42,6 +43,7 @@ class MotionDenoiserConfig(Config):
         freeze_encoder: whether the encoder was left as it was when the model was trained.
         regression: the deterministic twin: trained on the last timestep alone and fed zeros for noise, so that it answers in
             one step and always the same.
+        names_phones: whether it was taught to name the phones it hears, see `MotionDenoiser.lips_heard_closed`.
     """
 
     num_features: int
@@ -52,6 +54,7 @@ class MotionDenoiserConfig(Config):
     context: int = 10
     num_timesteps: int = 500
     regression: bool = False
+    names_phones: bool = False
     dim: int = 512
     num_layers: int = 8
     num_heads: int = 8
@@ -131,6 +134,7 @@ class MotionDenoiser(nn.Module):
         self.out = nn.Linear(dim, config.num_features)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
+        self.name_phones = nn.Linear(config.encoder_dim, len(PHONES)) if config.names_phones else None
         self.register_buffer("motion_mean", torch.zeros(config.num_features))
         self.register_buffer("motion_scale", torch.ones(config.num_features))
 
@@ -178,6 +182,14 @@ class MotionDenoiser(nn.Module):
         times = torch.arange(num_frames, device=sound.device) / self.config.fps
         first = first_frame_s[:, None] if isinstance(first_frame_s, Tensor) else first_frame_s
         return read_at(features, (first + times) * ENCODER_RATE_HZ)
+
+    def lips_heard_closed(self, speech: Tensor) -> Tensor | None:
+        """How likely each frame is one of /p b m/, which are not said unless the lips meet: features (B, F, encoder_dim) ->
+        (B, F), or None of a model that names no phones."""
+        if self.name_phones is None:
+            return None
+        likely: Tensor = self.name_phones(speech).softmax(-1)
+        return likely[..., [viseme_of(phone) == LIPS_CLOSED for phone in PHONES]].sum(-1)
 
     @property
     def speech_margin(self) -> int:

@@ -12,12 +12,12 @@ from stages.diffusion.schedule import add_noise, cosine_alphas_bar
 from stages.heads.head import Head
 from stages.losses.geometry import closure, lip_gap, mean_square, smoothness, velocity
 from stages.metrics.phone_confusions import UNKNOWN
-from stages.metrics.visemes import PHONES
 from stages.models.motion_denoiser import Conditions, MotionDenoiser, tell_emotion
 from stages.models.precision import full_precision
 from stages.training.augmentation import vary_recording
 from stages.training.clips_in_memory import TrainingClip
 from stages.training.guidance import Guidance
+from stages.training.mel_masking import hide_parts
 from stages.training.spoken_words import Extracts
 from stages.training.windows import WindowBatch
 
@@ -143,6 +143,7 @@ class DiffusionObjective(nn.Module):
         face, lips: vertex indices (M,) that the vertex terms compare.
         guidance: who hears and reads what is generated; None trains without.
         schedule: of their weight over timesteps; what regresses has one timestep and always the whole weight.
+        hidden_share: of the windows whose speech our own encoder hears with parts hidden, see `hide_parts`.
     """
 
     alphas_bar: Tensor
@@ -164,6 +165,7 @@ class DiffusionObjective(nn.Module):
         context_noise: float,
         guidance: Guidance | None = None,
         schedule: ListeningSchedule = "alpha",
+        hidden_share: float = 0.0,
     ) -> None:
         super().__init__()
         self.denoiser = denoiser
@@ -173,12 +175,7 @@ class DiffusionObjective(nn.Module):
         self.dropout = dropout
         self.context_noise = context_noise
         self.schedule = schedule
-        # The encoder learns to name the phones, where a corpus knows them: what a face does shows it late, and for few
-        # frames, that an /m/ is no /n/. A part of the training alone.
-        learns = any(weight.requires_grad for weight in denoiser.speech_encoder.parameters())
-        self.name_phones = (
-            nn.Linear(denoiser.config.encoder_dim, len(PHONES)) if weights.phones > 0 and learns else None
-        )
+        self.hidden_share = hidden_share
         self.guidance = guidance
         self.register_buffer("alphas_bar", cosine_alphas_bar(denoiser.config.num_timesteps), persistent=False)
         self.register_buffer("velocity_scale", scales.velocity, persistent=False)
@@ -211,6 +208,8 @@ class DiffusionObjective(nn.Module):
         # A user's network has heard more rooms and microphones than could be imitated on a spectrogram.
         if self.training and denoiser.config.speech_encoder == "mel":
             wide = torch.where(chance(0.85)[:, None, None], vary_recording(wide, generator), wide)
+            if self.hidden_share > 0:
+                wide = torch.where(chance(self.hidden_share)[:, None, None], hide_parts(wide, generator), wide)
         index = torch.where(chance(self.dropout.emotion), 0, emotion)
         told, strength = tell_emotion(index, intensity, len(denoiser.config.emotions))
         given = Conditions(
@@ -237,8 +236,8 @@ class DiffusionObjective(nn.Module):
             estimate = estimate.float()
             terms = self._geometry(estimate, truth, motion[:, num_context - 1 : num_context], mask)
             total = sum(getattr(self.weights, name) * value for name, value in terms.items())
-            if self.name_phones is not None:
-                named = phones_named(self.name_phones(given.speech.float()), batch.phones)
+            if denoiser.name_phones is not None:
+                named = phones_named(denoiser.name_phones(given.speech.float()), batch.phones)
                 total = total + self.weights.phones * named["phones"]
                 terms |= named
         if self.guidance is not None:

@@ -52,7 +52,7 @@ def heard_by(judge: MeshToSpeech, **weights: float) -> Guidance:
 
 
 def objective_of(**changes: Any) -> DiffusionObjective:
-    denoiser = denoiser_of(num_features=NUM_FEATURES, dim=32)
+    denoiser = denoiser_of(num_features=NUM_FEATURES, dim=32, names_phones=True)
     denoiser.motion_scale.fill_(0.2)
     options: dict[str, Any] = {
         "face": torch.arange(0, 64, 5),
@@ -305,8 +305,24 @@ def test_the_encoder_alone_is_taught_the_phones() -> None:
     torch.testing.assert_close(terms["loss"], terms["phones"])
     learning = {name for name, weight in objective.named_parameters() if weight.grad is not None and weight.grad.any()}
     assert learning
-    assert all(name.startswith(("denoiser.speech_encoder", "name_phones")) for name in learning)
-    assert objective_of(weights=DiffusionWeights(phones=0.0)).name_phones is None
+    assert all(name.startswith(("denoiser.speech_encoder", "denoiser.name_phones")) for name in learning)
+
+
+def test_parts_of_the_speech_are_hidden_in_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diffusion_objective, "hide_parts", lambda log_mel, _: torch.full_like(log_mel, -3.0))
+    hidden, shown = objective_of(hidden_share=0.5), objective_of()
+    batch = batch_for(hidden)
+    heard: list[torch.Tensor] = []
+    for objective in (hidden, shown):
+        objective.denoiser.speech_encoder.register_forward_pre_hook(lambda _, arguments: heard.append(arguments[0]))
+    for seed in range(20):
+        terms_of(hidden.train(), batch, seed)
+    share = float((torch.cat(heard) == -3).all((1, 2)).float().mean())
+    assert 0.3 < share < 0.7
+    heard.clear()
+    terms_of(hidden.eval(), batch)
+    terms_of(shown.train(), batch)
+    assert not (torch.cat(heard) == -3).all((1, 2)).any()
 
 
 def test_frames_whose_phone_is_not_known_are_asked_nothing() -> None:

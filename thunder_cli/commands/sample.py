@@ -60,6 +60,12 @@ def sample(
     guidance: Annotated[
         float | None, typer.Option("--guidance", help="1 as trained; more follows speech harder.  [default: 1.5]")
     ] = None,
+    closure: Annotated[
+        float | None,
+        typer.Option(
+            "--closure", help="How firmly lips meet where the model hears /p b m/; 0 leaves it to it.  [default: 1]"
+        ),
+    ] = None,
     audio_guidance: Annotated[
         float | None,
         typer.Option(
@@ -116,6 +122,7 @@ def sample(
         "steps": steps,
         "sampler": sampler,
         "guidance": guidance,
+        "closure": closure,
         "emotion": emotion,
         "intensity": intensity,
         "keyframes": keyframes,

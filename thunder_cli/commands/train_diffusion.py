@@ -52,6 +52,9 @@ def train_diffusion(
     encoder_from: Annotated[
         Path | None, typer.Option("--encoder-from", help="A diffusion.h5 whose own speech encoder to begin with.")
     ] = None,
+    weights_from: Annotated[
+        Path | None, typer.Option("--weights-from", help="A diffusion.h5 to go on from, on this dataset.")
+    ] = None,
     freeze_encoder: Annotated[
         bool, typer.Option("--freeze-encoder", help="Leave the speech encoder as it is.")
     ] = False,
@@ -147,6 +150,7 @@ def train_diffusion(
         speech_encoder=speech_encoder,
         speech_encoder_layer=speech_encoder_layer,
         encoder_from=encoder_from,
+        weights_from=weights_from,
         seed=seed,
         device=device,
         force=force,
