@@ -276,8 +276,13 @@ assets/lipreader.h5: $(E)/lipreader-1.h5
 assets/results/lipreader.json: $(E)/dataset.h5 $(E)/lipreader-0.h5 $(E)/lipreader-1.h5
 	$(THUNDER) evaluate-lipreader $^ --clips 100 -o $@ --force
 
-assets/diffusion.h5: $(E)/everyone.h5 assets/m2s.h5 assets/embedded-diffusion.toml
+# In two goes: the second has parts of the speech hidden.
+$(E)/diffusion-first.h5: $(E)/everyone.h5 assets/m2s.h5 assets/embedded-diffusion.toml
 	$(THUNDER) train-diffusion $< -o $@ --m2s assets/m2s.h5 --config assets/embedded-diffusion.toml --seed 1 --force
+
+assets/diffusion.h5: $(E)/diffusion-first.h5 $(E)/everyone.h5 assets/m2s.h5 assets/embedded-diffusion-further.toml
+	$(THUNDER) train-diffusion $(E)/everyone.h5 -o $@ --weights-from $< --m2s assets/m2s.h5 \
+	  --config assets/embedded-diffusion-further.toml --seed 1 --force
 
 assets/results/m2s.json: $(E)/dataset.h5 $(M2S_MODELS) assets/vocoder.h5 assets/recogniser.h5
 	$(THUNDER) evaluate-m2s $< $(M2S_MODELS) --vocoder assets/vocoder.h5 --recogniser assets/recogniser.h5 \

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import open_clips
+from stages.artifacts.head_record import HeadRecord
 from stages.audio.pretrained import PretrainedSpeech, load_pretrained, num_layers_of
 from stages.heads.head import build_head, region_indices
 from stages.models.animator import Animator, AnimatorConfig
@@ -21,11 +22,18 @@ from stages.models.speech_encoder import FolderEncoder, SpeechEncoder
 from stages.runtime.devices import resolve_device
 from stages.runtime.errors import ThunderError
 from stages.runtime.progress import Progress, silent
-from stages.runtime.provenance import Provenance, hash_inputs
+from stages.runtime.provenance import Provenance
 from stages.training.animator_objective import AnimatorObjective, spread_of
 from stages.training.blame import worst_window
 from stages.training.clips_in_memory import TrainingClip, load_training_clips, normalise_by, read_sounds
-from stages.training.first_weights import begin_with, check_encoder, load_encoder
+from stages.training.first_weights import (
+    begin_with,
+    check_encoder,
+    go_on_from_animator,
+    inputs_of_training,
+    load_animator_of,
+    load_encoder,
+)
 from stages.training.guidance import (
     GuidanceConfig,
     check_outputs,
@@ -157,6 +165,7 @@ def train_animator(
     speech_encoder_layer: int | None = None,
     encoder_from: Path | None = None,
     autoencoder_from: Path | None = None,
+    weights_from: Path | None = None,
     seed: int = 0,
     device: str = "auto",
     force: bool = False,
@@ -174,15 +183,22 @@ def train_animator(
         encoder_from: a `thunder.diffusion`, whose speech encoder to begin with; its sizes take the place of the configured
             ones.
         autoencoder_from: a CodeTalker, whose first stage to take in place of training one; as with `encoder_from`.
+        weights_from: another animator of this architecture and head, to go on from, its first stage included; its sizes and
+            its statistics take the place of the configured ones and the dataset's.
 
     Raises:
         ThunderError: a dataset that cannot be trained on, or of which nothing can be read; an M2S model of another head, or
             without its folder; an output that exists; a loss that is not a number.
     """
     state_path = output.with_suffix(".state.h5")
-    check_encoder(frozen=config.freeze_encoder, speech_encoder=speech_encoder, encoder_from=encoder_from)
-    inputs = [dataset, m2s, lipreader, encoder_from, autoencoder_from]
-    learns_codes = config.architecture == "codetalker" and autoencoder_from is None
+    check_encoder(
+        frozen=config.freeze_encoder,
+        speech_encoder=speech_encoder,
+        encoder_from=encoder_from,
+        weights_from=weights_from,
+    )
+    inputs = [dataset, m2s, lipreader, encoder_from, autoencoder_from, weights_from]
+    learns_codes = config.architecture == "codetalker" and autoencoder_from is None and weights_from is None
     _check_start(output, config, inputs, learns_codes=learns_codes, resume=resume, force=force)
     chosen_device = resolve_device(device)
     folder = _load_folder(speech_encoder, speech_encoder_layer, chosen_device)
@@ -195,7 +211,7 @@ def train_animator(
         del val_clips[_MAX_VALIDATION_CLIPS:]
         script, val_script = prepare_clips(guidance, file, clips, val_clips, fps, config, seed, progress)
         torch.manual_seed(seed)
-        network = _build_network(config, clips, fps, folder, encoder_from, first_stage)
+        network = _build_network(config, clips, fps, record, folder, encoder_from, first_stage, weights_from)
         encoder = network.speech_encoder
         if isinstance(encoder, FolderEncoder):
             read_sounds(clips + val_clips, file, encoder, progress)
@@ -217,11 +233,15 @@ def train_animator(
     shape = WindowShape(
         config.window, fps, mel_margin=network.speech_margin, sound_hz=encoder.rate_hz, silence=encoder.silence
     )
-    hashes = hash_inputs(
-        dataset=dataset, m2s=m2s, lipreader=lipreader, encoder_from=encoder_from, autoencoder_from=autoencoder_from
+    hashes = inputs_of_training(
+        folder,
+        weights_from,
+        dataset=dataset,
+        m2s=m2s,
+        lipreader=lipreader,
+        encoder_from=encoder_from,
+        autoencoder_from=autoencoder_from,
     )
-    if folder is not None:
-        hashes["speech_encoder"] = folder.identity
     first_curves = _learn_codes(
         network, objective, config, clips, val_clips, shape, output, hashes, chosen_device, seed, resume, progress
     )
@@ -329,7 +349,7 @@ def _learn_codes(
     Returns:
         Its curves.
     """
-    if not isinstance(network, CodeTalker) or "autoencoder_from" in inputs:
+    if not isinstance(network, CodeTalker) or inputs.keys() & {"autoencoder_from", "weights_from"}:
         return {}
     assert isinstance(config, TrainCodeTalkerConfig), "CodeTalker is built from its own configuration"
     if not resume:
@@ -360,14 +380,17 @@ def _build_network(
     config: TrainAnimatorConfig,
     clips: list[TrainingClip],
     fps: float,
+    record: HeadRecord,
     folder: PretrainedSpeech | None,
     encoder_from: Path | None,
     first_stage: FirstStage | None,
+    weights_from: Path | None,
 ) -> Animator:
     """The animator for these clips, knowing their subjects and normalising by their statistics."""
     kind = CodeTalkerConfig if config.architecture == "codetalker" else AnimatorConfig
     values = config.model_dump(include=set(kind.model_fields))
     encoder, sizes = load_encoder(encoder_from)
+    whole, sizes_of_all = load_animator_of(weights_from, config.architecture, record, fps)
     values |= (
         sizes
         | values_of_folder(folder)
@@ -382,10 +405,14 @@ def _build_network(
         values["decoded_frames"] = config.window
     if first_stage is not None:
         values |= first_stage.sizes
+    values |= sizes_of_all
     network = build_animator(resolve_animator(config.architecture, values, config.architecture), folder)
     normalise_by(clips, network)
     begin_with(network.speech_encoder, encoder, frozen=config.freeze_encoder)
     if first_stage is not None:
         assert isinstance(network, CodeTalker), "only CodeTalker has a first stage"
         first_stage.give(network)
+    if whole is not None:
+        go_on_from_animator(network, whole)
+        network.speech_encoder.requires_grad_(not config.freeze_encoder)
     return network

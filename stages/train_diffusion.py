@@ -11,7 +11,6 @@ from torch import Tensor
 
 from stages.artifacts.checkpoint import write_checkpoint
 from stages.artifacts.clips import ClipFile, open_clips
-from stages.artifacts.files import inputs_of
 from stages.artifacts.head_record import HeadRecord
 from stages.audio.pretrained import PretrainedSpeech, load_pretrained
 from stages.heads.head import build_head, region_indices
@@ -25,7 +24,7 @@ from stages.models.motion_denoiser import (
 from stages.models.speech_encoder import FolderEncoder
 from stages.runtime.devices import resolve_device
 from stages.runtime.progress import Progress, silent
-from stages.runtime.provenance import Provenance, hash_inputs
+from stages.runtime.provenance import Provenance
 from stages.training.blame import worst_window
 from stages.training.clips_in_memory import (
     TrainingClip,
@@ -41,7 +40,14 @@ from stages.training.diffusion_objective import (
     ListeningSchedule,
     measure_scales,
 )
-from stages.training.first_weights import begin_with, check_encoder, go_on_from, load_denoiser, load_encoder
+from stages.training.first_weights import (
+    begin_with,
+    check_encoder,
+    go_on_from,
+    inputs_of_training,
+    load_denoiser,
+    load_encoder,
+)
 from stages.training.guidance import (
     GuidanceConfig,
     check_outputs,
@@ -58,8 +64,6 @@ from stages.training.windows import END_SHARE, WindowShape, draw_windows, window
 _MAX_VALIDATION_CLIPS = 32
 # Vertices of the whole face that the vertex term compares: enough to see every shape, few enough to be quick.
 _NUM_FACE_VERTICES = 400
-# Inputs of a model that taught it.
-_TEACHERS = ("m2s", "lipreader")
 
 
 class TrainDiffusionConfig(GuidanceConfig):
@@ -234,13 +238,8 @@ def train_diffusion(
             rows.append(model(window.to(chosen_device), *told, generator, read))
         return mean_terms(rows)
 
-    hashes = _inputs(
-        network_of_folder,
-        dataset=dataset,
-        m2s=m2s,
-        lipreader=lipreader,
-        encoder_from=encoder_from,
-        weights_from=weights_from,
+    hashes = inputs_of_training(
+        network_of_folder, weights_from, dataset=dataset, m2s=m2s, lipreader=lipreader, encoder_from=encoder_from
     )
     trained = train(
         objective,
@@ -273,16 +272,6 @@ def train_diffusion(
         frames_per_step=config.batch_size * config.window,
         left_out=unread(script, val_script),
     )
-
-
-def _inputs(folder: PretrainedSpeech | None, **paths: Path | None) -> dict[str, str]:
-    """SHA-256 of what a model is made of, and of those who taught the one it goes on from: they are no fair judges of it."""
-    taught_by: dict[str, str] = {}
-    if (source := paths["weights_from"]) is not None:
-        of_source = inputs_of(source, "thunder.diffusion")
-        taught_by = {name: of_source[name] for name in _TEACHERS if name in of_source}
-    hashes = taught_by | hash_inputs(**paths)
-    return hashes if folder is None else hashes | {"speech_encoder": folder.identity}
 
 
 def _load_clips(

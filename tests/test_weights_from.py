@@ -1,4 +1,4 @@
-"""`train-diffusion --weights-from`: an animator that goes on to learn on other recordings."""
+"""`--weights-from`: an animator, of either kind, that goes on to learn on other recordings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +11,9 @@ import torch
 from stages.artifacts.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from stages.artifacts.files import inputs_of
 from stages.artifacts.head_record import HeadRecord
+from stages.models.faceformer import FaceFormer, FaceFormerConfig
 from stages.runtime.provenance import Provenance, sha256_of_file
-from stages.training.first_weights import go_on_from
+from stages.training.first_weights import go_on_from, go_on_from_animator
 from tests.builders import small_dataset, small_head
 from tests.models.test_motion_denoiser import denoiser_of
 from tests.shell import run
@@ -114,3 +115,54 @@ def test_what_cannot_be_gone_on_from() -> None:
     assert code == 1
     assert "diffusion.h5" in stderr
     assert not Path("on.h5").exists()
+
+
+@pytest.mark.parametrize("architecture", ["faceformer", "codetalker"])
+def test_a_deterministic_animator_goes_on_too(architecture: str) -> None:
+    train = ("train-animator", architecture, *TRAIN[1:], "--preset", "tiny")
+    first_stage = ("--autoencoder-steps", "2") if architecture == "codetalker" else ()
+    assert run(*train, *first_stage, "-o", "first.h5")[0] == 0
+    on = ("train-animator", architecture, *TRAIN[1:], "-o", "on.h5", "--weights-from", "first.h5")  # of preset small
+    assert run(*on, "--learning-rate", "1e-12")[0] == 0
+    before, after = (read_checkpoint(Path(name), "thunder.animator") for name in ("first.h5", "on.h5"))
+    assert after.config == before.config | {"dropout": after.config["dropout"]}
+    assert before.weights.keys() == after.weights.keys()
+    for name, value in before.weights.items():
+        np.testing.assert_allclose(after.weights[name], value, atol=1e-7, err_msg=name)
+    for name, value in before.normalisation.items():
+        np.testing.assert_array_equal(after.normalisation[name], value)
+    assert run(*on, "--learning-rate", "0.01", "--freeze-encoder")[0] == 0
+    after = read_checkpoint(Path("on.h5"), "thunder.animator")
+    kept = {name for name, value in before.weights.items() if np.array_equal(after.weights[name], value)}
+    assert {name for name in before.weights if name.startswith(("speech_encoder.", "autoencoder."))} <= kept
+    assert "style.weight" not in kept
+    other = "codetalker" if architecture == "faceformer" else "faceformer"
+    code, _, stderr = run("train-animator", other, *TRAIN[1:], "-o", "none.h5", "--weights-from", "first.h5")
+    assert code == 1
+    assert f"first.h5: --weights-from wants a {other}, found a {architecture}" in stderr
+
+
+def test_styles_are_known_by_name_and_others_begin_as_the_mean_of_all() -> None:
+    sizes = {
+        "num_features": 5,
+        "fps": 25.0,
+        "period": 25,
+        "dim": 8,
+        "encoder_dim": 8,
+        "encoder_layers": 1,
+        "encoder_kernel": 3,
+    }
+    source, network = (
+        FaceFormer(FaceFormerConfig(subjects=names, **sizes)) for names in (("ann", "bob"), ("bob", "cem"))
+    )
+    go_on_from_animator(network, source)
+    styles = source.style.weight
+    torch.testing.assert_close(network.style.weight, torch.stack([styles[:, 1], styles.mean(1)], dim=1))
+    torch.testing.assert_close(network.embed_motion.weight, source.embed_motion.weight)
+
+
+def test_a_model_is_gone_on_from_with_its_first_stage() -> None:
+    for option in (("--autoencoder-steps", "2"), ("--autoencoder-from", "x.h5")):
+        code, _, stderr = run("train-animator", "codetalker", "--weights-from", "x.h5", *option)
+        assert code == 2
+        assert f"{option[0]}: --weights-from goes on from a model with its autoencoder" in stderr

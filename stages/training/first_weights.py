@@ -7,11 +7,17 @@ import torch
 from torch import nn
 
 from stages.artifacts.checkpoint import read_checkpoint
+from stages.artifacts.files import inputs_of
 from stages.artifacts.head_record import HeadRecord
+from stages.audio.pretrained import PretrainedSpeech
+from stages.models.animator import Animator, AnimatorConfig
+from stages.models.animators import load_animator, resolve_animator
+from stages.models.codetalker import CodeTalker
 from stages.models.folder_of_model import speech_source
 from stages.models.motion_denoiser import MotionDenoiser, MotionDenoiserConfig, load_motion_denoiser
 from stages.models.speech_encoder import SpeechEncoder
 from stages.runtime.errors import ThunderError
+from stages.runtime.provenance import hash_inputs
 
 
 def check_encoder(
@@ -46,13 +52,17 @@ def load_encoder(path: Path | None) -> tuple[SpeechEncoder | None, dict[str, Any
 
 
 def _load_with_encoder(path: Path, option: str) -> tuple[MotionDenoiser, HeadRecord]:
-    config = MotionDenoiserConfig.resolve(options=read_checkpoint(path, "thunder.diffusion").config)
+    checkpoint = read_checkpoint(path, "thunder.diffusion")
+    _check_own_encoder(MotionDenoiserConfig.resolve(options=checkpoint.config), path, option)
+    return load_motion_denoiser(path)
+
+
+def _check_own_encoder(config: MotionDenoiserConfig | AnimatorConfig, path: Path, option: str) -> None:
     if config.speech_encoder != "mel":
         raise ThunderError(
             f"{path}: hears speech by {speech_source(config)}, and {option} wants a model with an encoder of its own; "
             f"give that folder by --speech-encoder in its place"
         )
-    return load_motion_denoiser(path)
 
 
 def begin_with(encoder: nn.Module, source: SpeechEncoder | None, *, frozen: bool) -> None:
@@ -74,35 +84,86 @@ def load_denoiser(path: Path | None, head: HeadRecord, fps: float) -> tuple[Moti
     if path is None:
         return None, {}
     source, source_head = _load_with_encoder(path, "--weights-from")
-    if source_head.motion_fingerprint != head.motion_fingerprint:
-        raise ThunderError(
-            f"{path}: --weights-from wants motion of head {source_head.name} ({source_head.motion_fingerprint}), found "
-            f"that of head {head.name} ({head.motion_fingerprint}); train a model of this head from nothing"
-        )
-    if source.config.fps != fps:
-        raise ThunderError(
-            f"{path}: --weights-from wants motion at {source.config.fps:g} fps, found {fps:g}; preprocess the corpus with "
-            f"--fps {source.config.fps:g}"
-        )
+    _check_motion(path, source_head, source.config.fps, head, fps)
     of_data = {"num_features", "fps", "emotions", "subjects", "names_phones", "regression", "freeze_encoder", "dropout"}
     return source, source.config.model_dump(exclude=of_data)
 
 
+def load_animator_of(
+    path: Path | None, architecture: str, head: HeadRecord, fps: float
+) -> tuple[Animator | None, dict[str, Any]]:
+    """A `thunder.animator` to go on from, as `load_denoiser` does.
+
+    Raises:
+        ThunderError: besides, one of another architecture.
+    """
+    if path is None:
+        return None, {}
+    values = read_checkpoint(path, "thunder.animator").config
+    config = resolve_animator(str(values.get("animator")), values, str(path))
+    if config.animator != architecture:
+        raise ThunderError(f"{path}: --weights-from wants a {architecture}, found a {config.animator}")
+    _check_own_encoder(config, path, "--weights-from")
+    source, source_head = load_animator(path)
+    _check_motion(path, source_head, config.fps, head, fps)
+    return source, config.model_dump(exclude={"num_features", "fps", "subjects", "freeze_encoder", "dropout"})
+
+
+def _check_motion(path: Path, found: HeadRecord, found_fps: float, head: HeadRecord, fps: float) -> None:
+    if found.motion_fingerprint != head.motion_fingerprint:
+        raise ThunderError(
+            f"{path}: --weights-from wants motion of head {found.name} ({found.motion_fingerprint}), found that of head "
+            f"{head.name} ({head.motion_fingerprint}); train a model of this head from nothing"
+        )
+    if found_fps != fps:
+        raise ThunderError(
+            f"{path}: --weights-from wants motion at {found_fps:g} fps, found {fps:g}; preprocess the corpus with "
+            f"--fps {found_fps:g}"
+        )
+
+
 def go_on_from(network: MotionDenoiser, source: MotionDenoiser) -> None:
-    """Gives a denoiser the weights and statistics of another of its sizes; what only the one knows is left as it is.
+    """Gives a denoiser the weights and statistics of another of its sizes; what only one of them knows is left out.
 
     Emotions and subjects keep what was learned of them by name: those that the other does not know begin as "not told".
     """
     learned = source.state_dict()
     ours, theirs = network.config, source.config
-    names = {"emotion": (ours.emotions, theirs.emotions), "intensity": (ours.emotions, theirs.emotions)}
-    names["subject"] = (ours.subjects, theirs.subjects)
-    for what, (wanted, known) in names.items():
-        table = learned.pop(f"embed_{what}.weight")
-        rows = torch.zeros(1 + len(wanted), table.shape[1])
-        for index, name in enumerate(wanted, start=1):
-            if name in known:
-                rows[index] = table[1 + known.index(name)]
-        learned[f"embed_{what}.weight"] = rows
+    for table, wanted, known in (
+        ("embed_emotion", ours.emotions, theirs.emotions),
+        ("embed_intensity", ours.emotions, theirs.emotions),
+        ("embed_subject", ours.subjects, theirs.subjects),
+    ):
+        rows = learned[f"{table}.weight"]
+        # Row 0 is "not told", and zero.
+        learned[f"{table}.weight"] = rows[[0, *(known.index(name) + 1 if name in known else 0 for name in wanted)]]
     own = network.state_dict()
     network.load_state_dict(own | {name: value for name, value in learned.items() if name in own})
+
+
+def go_on_from_animator(network: Animator, source: Animator) -> None:
+    """Gives an animator the weights and statistics of another of its sizes, the first stage of a CodeTalker to learn no more.
+
+    Subjects keep the style that was learned of them by name: that of others begins as the mean of all, as of one not told.
+    """
+    learned = source.state_dict()
+    styles, known = learned["style.weight"], source.config.subjects  # (dim, subjects)
+    anyone = styles.mean(1)
+    learned["style.weight"] = torch.stack(
+        [styles[:, known.index(name)] if name in known else anyone for name in network.config.subjects], dim=1
+    )
+    network.load_state_dict(learned)
+    if isinstance(network, CodeTalker):
+        network.autoencoder.requires_grad_(False)
+
+
+def inputs_of_training(
+    folder: PretrainedSpeech | None, weights_from: Path | None, **paths: Path | None
+) -> dict[str, str]:
+    """SHA-256 of what a model is made of, and of those who taught the one it goes on from: they are no fair judges of it."""
+    taught_by: dict[str, str] = {}
+    if weights_from is not None:
+        of_source = inputs_of(weights_from, "thunder.diffusion", "thunder.animator")
+        taught_by = {name: of_source[name] for name in ("m2s", "lipreader") if name in of_source}
+    hashes = taught_by | hash_inputs(weights_from=weights_from, **paths)
+    return hashes if folder is None else hashes | {"speech_encoder": folder.identity}

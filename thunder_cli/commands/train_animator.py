@@ -61,6 +61,9 @@ def train_animator(
     encoder_from: Annotated[
         Path | None, typer.Option("--encoder-from", help="A diffusion.h5 whose own speech encoder to begin with.")
     ] = None,
+    weights_from: Annotated[
+        Path | None, typer.Option("--weights-from", help="A model of this architecture to go on from, on this dataset.")
+    ] = None,
     freeze_encoder: Annotated[
         bool, typer.Option("--freeze-encoder", help="Leave the speech encoder as it is.")
     ] = False,
@@ -111,6 +114,12 @@ def train_animator(
         refuse_idle("codetalker is always fed the true frames; leave it out", teacher_forcing=teacher_forcing)
         if autoencoder_from is not None:
             refuse_idle("--autoencoder-from takes one that is trained", autoencoder_steps=autoencoder_steps)
+        if weights_from is not None:
+            refuse_idle(
+                "--weights-from goes on from a model with its autoencoder",
+                autoencoder_steps=autoencoder_steps,
+                autoencoder_from=autoencoder_from,
+            )
     else:
         refuse_idle(
             "only codetalker has an autoencoder", autoencoder_steps=autoencoder_steps, autoencoder_from=autoencoder_from
@@ -149,6 +158,7 @@ def train_animator(
         speech_encoder_layer=speech_encoder_layer,
         encoder_from=encoder_from,
         autoencoder_from=autoencoder_from,
+        weights_from=weights_from,
         seed=seed,
         device=device,
         force=force,
