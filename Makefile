@@ -208,20 +208,26 @@ GUIDED_av := --weight-lips 1 --lipreader $(GUIDE) --tune-expert
 # THUNDER compares lip vertices anyhow, and whoever guides it is frozen; without a lip reader it is that of `make results-thunder`.
 THUNDER_GUIDED_av := --lipreader $(GUIDE)
 THUNDER_GUIDED_both := --lipreader $(GUIDE) --m2s $(E)/m2s-mouth2s-0.h5
-# CodeTalker's rows of a seed share the first stage of the plain one.
-FIRST_STAGE = $(if $(filter codetalker-plain-%,$*),--autoencoder-steps 1000,$(if $(filter codetalker-%,$*),--autoencoder-from \
-  $(V)/codetalker-plain-$(lastword $(subst -, ,$*)).h5))
 # Test clips that each is sampled on.
 AV_CLIPS := 40
 AV_HOWS := plain rlv visual noprior av
-AV_ROWS := $(foreach animator,faceformer codetalker,$(AV_HOWS:%=$(animator)-%)) $(addprefix thunder-,plain m2s av both)
+AV_ROWS := $(AV_HOWS:%=faceformer-%) $(addprefix thunder-,plain m2s av both)
 AV_MODELS := $(foreach seed,$(AV_SEEDS),$(AV_ROWS:%=$(V)/%-$(seed).h5))
-AV_DIFFERENCES := $(foreach animator,faceformer codetalker,$(foreach pair,rlv$(,)plain visual$(,)plain noprior$(,)plain \
-  av$(,)plain av$(,)rlv av$(,)visual av$(,)noprior,$(animator)-$(subst $(,),$(,)$(animator)-,$(pair)))) \
+AV_PAIRS := rlv$(,)plain visual$(,)plain noprior$(,)plain av$(,)plain av$(,)rlv av$(,)visual av$(,)noprior
+differences_of = $(foreach pair,$(AV_PAIRS),$(1)-$(subst $(,),$(,)$(1)-,$(pair)))
+AV_DIFFERENCES := $(call differences_of,faceformer) \
   thunder-m2s,thunder-plain thunder-av,thunder-plain thunder-both,thunder-plain thunder-both,thunder-m2s
 
+# F: what the same guides teach animators that can speak already, ANIMATOR-HOW-SEED: all rows of a seed go on from `first`.
+F := $(E)/further
+FIRST_faceformer := --steps 300
+FIRST_codetalker := --steps 2500 --autoencoder-steps 1500
+FURTHER_ROWS := $(foreach animator,codetalker faceformer,$(AV_HOWS:%=$(animator)-%))
+FIRST_MODELS := $(foreach seed,$(AV_SEEDS),$(F)/codetalker-first-$(seed).h5 $(F)/faceformer-first-$(seed).h5)
+FURTHER_MODELS := $(foreach seed,$(AV_SEEDS),$(FURTHER_ROWS:%=$(F)/%-$(seed).h5))
+
 .PHONY: results-avguidance
-results-avguidance: assets/results/lipreader.json assets/results/avguidance.json assets/results/minimal_pairs.png tables ## measure lip readers, and what they teach animators: two hours on two cores
+results-avguidance: assets/results/lipreader.json assets/results/avguidance.json assets/results/avguidance_further.json assets/results/minimal_pairs.png tables ## measure lip readers, and what they teach animators: four hours on two cores
 
 .PHONY: tables
 tables: $(INSTALLED) ## write the README's tables again from assets/results
@@ -318,14 +324,22 @@ assets/results/thunder_weights.json: $(call measured,$(WEIGHT_ROWS))
 assets/results/thunder_why.json: $(call measured,$(WHY_ROWS))
 	$(THUNDER) compare $^ $(foreach row,$(filter %-mouth2s,$(WHY_ROWS)),--difference $(row)$(,)$(row:mouth2s=none)) -o $@ --force
 
-$(foreach seed,$(AV_SEEDS),$(eval $(patsubst %,$(V)/codetalker-%-$(seed).h5,$(filter-out plain,$(AV_HOWS))): \
-  | $(V)/codetalker-plain-$(seed).h5))
-
-$(filter $(V)/faceformer-% $(V)/codetalker-%,$(AV_MODELS)): $(V)/%.h5: $(E)/dataset.h5 $(GUIDE) assets/results-avguidance.toml \
-  assets/diffusion.h5
-	$(THUNDER) train-animator $(firstword $(subst -, ,$*)) $< -o $@ --config assets/results-avguidance.toml \
-	  --encoder-from assets/diffusion.h5 $(FIRST_STAGE) \
+# All hear by the encoder of the embedded animator, which is in the repository: what it was made from is not asked for.
+$(filter $(V)/faceformer-%,$(AV_MODELS)): $(V)/%.h5: $(E)/dataset.h5 $(GUIDE) assets/results-avguidance.toml
+	$(THUNDER) train-animator faceformer $< -o $@ --config assets/results-avguidance.toml --encoder-from assets/diffusion.h5 \
 	  $(GUIDED_$(word 2,$(subst -, ,$*))) --seed $(lastword $(subst -, ,$*)) --force
+
+$(FIRST_MODELS): $(F)/%.h5: $(E)/dataset.h5 assets/results-avguidance.toml
+	$(THUNDER) train-animator $(firstword $(subst -, ,$*)) $< -o $@ --config assets/results-avguidance.toml \
+	  --encoder-from assets/diffusion.h5 $(FIRST_$(firstword $(subst -, ,$*))) --seed $(lastword $(subst -, ,$*)) --force
+
+$(foreach animator,codetalker faceformer,$(foreach seed,$(AV_SEEDS),$(eval $(AV_HOWS:%=$(F)/$(animator)-%-$(seed).h5): \
+  $(F)/$(animator)-first-$(seed).h5)))
+$(FURTHER_MODELS): $(F)/%.h5: $(E)/dataset.h5 assets/results-further.toml
+	$(THUNDER) train-animator $(firstword $(subst -, ,$*)) $< -o $@ --config assets/results-further.toml \
+	  --weights-from $(F)/$(firstword $(subst -, ,$*))-first-$(lastword $(subst -, ,$*)).h5 \
+	  $(GUIDED_$(word 2,$(subst -, ,$*))) --seed $(lastword $(subst -, ,$*)) --force
+$(foreach how,visual noprior av,$(foreach animator,codetalker faceformer,$(AV_SEEDS:%=$(F)/$(animator)-$(how)-%.h5))): $(GUIDE)
 
 $(filter $(V)/thunder-av-% $(V)/thunder-both-%,$(AV_MODELS)): $(V)/thunder-%.h5: $(E)/dataset.h5 $(GUIDE) \
   $(E)/m2s-mouth2s-0.h5 assets/results-thunder.toml
@@ -338,16 +352,25 @@ $(V)/thunder-plain-%.h5: $(A)/trained-none-%.h5
 $(V)/thunder-m2s-%.h5: $(A)/trained-mouth2s-%.h5
 	mkdir -p $(@D) && cp $< $@
 
-.INTERMEDIATE: $(AV_MODELS:$(V)/%=$(V)/samples/%)
-$(AV_MODELS:$(V)/%=$(V)/samples/%): $(V)/samples/%: $(V)/% $(E)/dataset.h5
-	$(THUNDER) sample --split test --clips $(AV_CLIPS) --dataset $(E)/dataset.h5 --model $< -o $@ --force
+# In a folder, the metrics of its models on the test clips, by a lip reader and a judge of other seeds than all who guided.
+define judge_lips
+.INTERMEDIATE: $(2:$(1)/%=$(1)/samples/%)
+$(2:$(1)/%=$(1)/samples/%): $(1)/samples/%: $(1)/% $(E)/dataset.h5
+	$$(THUNDER) sample --split test --clips $(AV_CLIPS) --dataset $(E)/dataset.h5 --model $$< -o $$@ --force
 
-$(AV_MODELS:$(V)/%=$(V)/metrics/%): $(V)/metrics/%: $(V)/samples/% $(E)/lipreader-1.h5 $(E)/m2s-mouth2s-1.h5 assets/recogniser.h5
-	$(THUNDER) evaluate $< --reference $(E)/dataset.h5 --lipreader $(E)/lipreader-1.h5 --m2s $(E)/m2s-mouth2s-1.h5 \
-	  --recogniser assets/recogniser.h5 -o $@ --force --quiet > /dev/null
+$(2:$(1)/%=$(1)/metrics/%): $(1)/metrics/%: $(1)/samples/% $(E)/lipreader-1.h5 $(E)/m2s-mouth2s-1.h5 assets/recogniser.h5
+	$$(THUNDER) evaluate $$< --reference $(E)/dataset.h5 --lipreader $(E)/lipreader-1.h5 --m2s $(E)/m2s-mouth2s-1.h5 \
+	  --recogniser assets/recogniser.h5 -o $$@ --force --quiet > /dev/null
+endef
+$(eval $(call judge_lips,$(V),$(AV_MODELS)))
+$(eval $(call judge_lips,$(F),$(FURTHER_MODELS)))
 
 assets/results/avguidance.json: $(AV_MODELS:$(V)/%=$(V)/metrics/%)
 	$(THUNDER) compare $^ $(AV_DIFFERENCES:%=--difference %) -o $@ --force
+
+assets/results/avguidance_further.json: $(FURTHER_MODELS:$(F)/%=$(F)/metrics/%)
+	$(THUNDER) compare $^ $(foreach animator,codetalker faceformer,$(patsubst %,--difference %,$(call differences_of,$(animator)))) \
+	  -o $@ --force
 
 # Sentences that are in no other corpus, by speakers who are in none, though with voices that are.
 $(E)/pairs.h5: assets/minimal_pairs.txt
