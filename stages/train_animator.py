@@ -70,7 +70,7 @@ class TrainAnimatorConfig(GuidanceConfig):
             convolutions.
         max_clips: training clips to use, drawn by the seed; all if None.
         num_vertices: that the loss compares, drawn once from all; None compares all, as published.
-        weight_features, teacher_forcing, drop_subject: see `AnimatorObjective`; published are 0, no, and 0.
+        weight_features, teacher_forcing, drop_subject, fed_noise: see `AnimatorObjective`; published are 0, no, 0 and 0.
         weight_lips: of the lips' vertices; 1 is that of Han et al. Of those who hear and read, see `GuidanceConfig`.
     """
 
@@ -93,6 +93,7 @@ class TrainAnimatorConfig(GuidanceConfig):
     weight_lips: float = Field(0.0, ge=0)
     teacher_forcing: bool = False
     drop_subject: float = Field(0.0, ge=0, le=1)
+    fed_noise: float = Field(0.0, ge=0)
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"dim": 16, "num_heads": 2, "encoder_dim": 32, "encoder_layers": 1, "encoder_kernel": 5, "dropout": 0.0,
@@ -225,6 +226,7 @@ def train_animator(
         weight_features=config.weight_features,
         teacher_forcing=config.teacher_forcing,
         drop_subject=config.drop_subject,
+        fed_noise=config.fed_noise,
         lips=region_indices(record, "lips") if config.weight_lips > 0 else None,
         weight_lips=config.weight_lips,
         guidance=guidance,

@@ -16,7 +16,7 @@ from stages.models.motion_denoiser import MotionDenoiser
 
 # Likelihoods of a frame's being /p b m/ from which lips begin to be led together, and from which they meet. Chosen on
 # recordings of people of the validation split.
-_SOME_LIKELY, _LIKELY = 0.15, 0.4
+_SOME_LIKELY, _LIKELY = 0.1, 0.2
 
 
 @dataclass(frozen=True)

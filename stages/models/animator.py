@@ -102,7 +102,7 @@ class Animator(nn.Module, ABC):
 
     @abstractmethod
     def estimate(
-        self, memory: Tensor, subject: Tensor, truth: Tensor, mask: Tensor, *, forced: bool
+        self, memory: Tensor, subject: Tensor, truth: Tensor, mask: Tensor, *, fed: Tensor, forced: bool
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """What a training compares with the truth.
 
@@ -110,6 +110,7 @@ class Animator(nn.Module, ABC):
             memory, subject: as in `forward`.
             truth: (B, T, D), normalised.
             mask: (B, T), 1 where the frame is real: the first ones of each item.
+            fed: (B, T - 1, D), the frames before that are fed where they are not its own: the true ones, or nearly.
             forced: whether a training that may choose feeds the true frame before.
 
         Returns:

@@ -94,7 +94,7 @@ class CodeTalker(Animator):
         return self.to_codes(self.follow(memory, subject, before))
 
     def estimate(
-        self, memory: Tensor, subject: Tensor, truth: Tensor, mask: Tensor, *, forced: bool
+        self, memory: Tensor, subject: Tensor, truth: Tensor, mask: Tensor, *, fed: Tensor, forced: bool
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Its motion, and `codes`, how far its features are from the codes of the truth.
 
@@ -104,7 +104,7 @@ class CodeTalker(Animator):
         with torch.no_grad():
             autoencoder = self.autoencoder
             codes = autoencoder.codes_of(autoencoder.nearest(autoencoder.encode(truth, mask)))
-        features = self.features(memory, subject, truth[:, :-1])
+        features = self.features(memory, subject, fed)
         terms = {"codes": mean_square(features - codes, mask).mean()}
         if self.training or forced:
             return autoencoder.decode(autoencoder.quantise(features), mask), terms

@@ -46,7 +46,7 @@ class FaceFormer(Animator):
         return torch.cat(frames, dim=1)
 
     def estimate(
-        self, memory: Tensor, subject: Tensor, truth: Tensor, mask: Tensor, *, forced: bool
+        self, memory: Tensor, subject: Tensor, truth: Tensor, mask: Tensor, *, fed: Tensor, forced: bool
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Its motion, fed by its own or, where `forced`, by the true; see `Animator.estimate`."""
-        return self(memory, subject, before=truth[:, :-1] if forced else None), {}
+        return self(memory, subject, before=fed if forced else None), {}

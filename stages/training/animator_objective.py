@@ -35,6 +35,8 @@ class AnimatorObjective(nn.Module):
         scale: root mean square of their distance from the mean face, over the training clips; see `spread_of`.
         teacher_forcing: feed each frame the true frame before, not the model's own, where the architecture leaves that open.
         drop_subject: how often the speaker is not told.
+        fed_noise: standard deviation, in the model's scale, of noise on the true frames that are fed. Frames are so like those
+            before that who is fed the truth learns to copy it, not to listen, and drifts when left to itself.
         guidance: who hears and reads what is made; None trains without.
     """
 
@@ -51,6 +53,7 @@ class AnimatorObjective(nn.Module):
         weight_features: float,
         teacher_forcing: bool,
         drop_subject: float,
+        fed_noise: float = 0.0,
         lips: Tensor | None = None,
         weight_lips: float = 0.0,
         guidance: Guidance | None = None,
@@ -62,6 +65,7 @@ class AnimatorObjective(nn.Module):
         self.weight_features = weight_features
         self.teacher_forcing = teacher_forcing
         self.drop_subject = drop_subject
+        self.fed_noise = fed_noise
         self.weight_lips = weight_lips
         self.guidance = guidance
         self.register_buffer("vertices", vertices, persistent=False)
@@ -87,7 +91,10 @@ class AnimatorObjective(nn.Module):
         memory = animator.encode_speech(sound, batch.first_frame_s, truth.shape[1])
         # What is watched while training is what sampling does.
         forced = self.teacher_forcing and self.training
-        estimate, own = animator.estimate(memory, subject, truth, batch.mask, forced=forced)
+        fed = truth[:, :-1]
+        if self.training and self.fed_noise > 0:
+            fed = fed + self.fed_noise * torch.randn(fed.shape, generator=generator).to(fed)
+        estimate, own = animator.estimate(memory, subject, truth, batch.mask, fed=fed, forced=forced)
         with full_precision(sound.device):
             motion = animator.restore(estimate.float())
             indices = torch.cat([self.vertices, self.lips])

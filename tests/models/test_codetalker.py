@@ -56,7 +56,7 @@ def test_a_gradient_reaches_all_but_the_autoencoder() -> None:
     model, memory = codetalker_of().train(), memory_of(9)
     model.autoencoder.requires_grad_(False)
     truth = torch.randn(2, 9, FEATURES, generator=torch.Generator().manual_seed(2))
-    made, terms = model.estimate(memory, torch.tensor([1, 0]), truth, torch.ones(2, 9), forced=False)
+    made, terms = model.estimate(memory, torch.tensor([1, 0]), truth, torch.ones(2, 9), fed=truth[:, :-1], forced=False)
     made.square().sum().backward()  # through the codes, which is what guides of the motion need
     silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert {name.split(".")[0] for name in silent} == {"speech_encoder", "embed_speech", "autoencoder"}
@@ -68,9 +68,9 @@ def test_training_feeds_the_truth_and_what_is_watched_does_not() -> None:
     truth = torch.randn(2, 9, FEATURES, generator=torch.Generator().manual_seed(2))
     mask = torch.ones(2, 9)
     with torch.no_grad():
-        watched, terms = model.estimate(memory, subject, truth, mask, forced=False)
+        watched, terms = model.estimate(memory, subject, truth, mask, fed=truth[:, :-1], forced=False)
         torch.testing.assert_close(watched, model(memory, subject))
-        learned, same = model.train().estimate(memory, subject, truth, mask, forced=False)
+        learned, same = model.train().estimate(memory, subject, truth, mask, fed=truth[:, :-1], forced=False)
         torch.testing.assert_close(learned, model(memory, subject, before=truth[:, :-1]))
         features = model.features(memory, subject, truth[:, :-1])
         autoencoder = model.autoencoder
