@@ -208,8 +208,9 @@ GUIDED_av := --weight-lips 1 --lipreader $(GUIDE) --tune-expert
 # THUNDER compares lip vertices anyhow, and whoever guides it is frozen; without a lip reader it is that of `make results-thunder`.
 THUNDER_GUIDED_av := --lipreader $(GUIDE)
 THUNDER_GUIDED_both := --lipreader $(GUIDE) --m2s $(E)/m2s-mouth2s-0.h5
-# Test clips that each is sampled on.
+# Test clips that each is sampled on, and those of CodeTalker.
 AV_CLIPS := 40
+FURTHER_CLIPS := 24
 AV_HOWS := plain rlv visual noprior av
 AV_ROWS := $(AV_HOWS:%=faceformer-%) $(addprefix thunder-,plain m2s av both)
 AV_MODELS := $(foreach seed,$(AV_SEEDS),$(AV_ROWS:%=$(V)/%-$(seed).h5))
@@ -218,13 +219,11 @@ differences_of = $(foreach pair,$(AV_PAIRS),$(1)-$(subst $(,),$(,)$(1)-,$(pair))
 AV_DIFFERENCES := $(call differences_of,faceformer) \
   thunder-m2s,thunder-plain thunder-av,thunder-plain thunder-both,thunder-plain thunder-both,thunder-m2s
 
-# F: what the same guides teach animators that can speak already, ANIMATOR-HOW-SEED: all rows of a seed go on from `first`.
+# F: what the same guides teach CodeTalker once it can speak, codetalker-HOW-SEED: all rows of a seed go on from `first`. It
+# learns slowly, and guidance costs ten times what the rest of a step does.
 F := $(E)/further
-FIRST_faceformer := --steps 300
-FIRST_codetalker := --steps 2500 --autoencoder-steps 1500
-FURTHER_ROWS := $(foreach animator,codetalker faceformer,$(AV_HOWS:%=$(animator)-%))
-FIRST_MODELS := $(foreach seed,$(AV_SEEDS),$(F)/codetalker-first-$(seed).h5 $(F)/faceformer-first-$(seed).h5)
-FURTHER_MODELS := $(foreach seed,$(AV_SEEDS),$(FURTHER_ROWS:%=$(F)/%-$(seed).h5))
+FIRST_MODELS := $(AV_SEEDS:%=$(F)/codetalker-first-%.h5)
+FURTHER_MODELS := $(foreach seed,$(AV_SEEDS),$(AV_HOWS:%=$(F)/codetalker-%-$(seed).h5))
 
 .PHONY: results-avguidance
 results-avguidance: assets/results/lipreader.json assets/results/avguidance.json assets/results/avguidance_further.json assets/results/minimal_pairs.png tables ## measure lip readers, and what they teach animators: four hours on two cores
@@ -329,17 +328,16 @@ $(filter $(V)/faceformer-%,$(AV_MODELS)): $(V)/%.h5: $(E)/dataset.h5 $(GUIDE) as
 	$(THUNDER) train-animator faceformer $< -o $@ --config assets/results-avguidance.toml --encoder-from assets/diffusion.h5 \
 	  $(GUIDED_$(word 2,$(subst -, ,$*))) --seed $(lastword $(subst -, ,$*)) --force
 
-$(FIRST_MODELS): $(F)/%.h5: $(E)/dataset.h5 assets/results-avguidance.toml
-	$(THUNDER) train-animator $(firstword $(subst -, ,$*)) $< -o $@ --config assets/results-avguidance.toml \
-	  --encoder-from assets/diffusion.h5 $(FIRST_$(firstword $(subst -, ,$*))) --seed $(lastword $(subst -, ,$*)) --force
+$(FIRST_MODELS): $(F)/codetalker-first-%.h5: $(E)/dataset.h5 assets/results-avguidance.toml
+	$(THUNDER) train-animator codetalker $< -o $@ --config assets/results-avguidance.toml --encoder-from assets/diffusion.h5 \
+	  --steps 1500 --autoencoder-steps 1500 --seed $* --force
 
-$(foreach animator,codetalker faceformer,$(foreach seed,$(AV_SEEDS),$(eval $(AV_HOWS:%=$(F)/$(animator)-%-$(seed).h5): \
-  $(F)/$(animator)-first-$(seed).h5)))
+$(foreach seed,$(AV_SEEDS),$(eval $(AV_HOWS:%=$(F)/codetalker-%-$(seed).h5): $(F)/codetalker-first-$(seed).h5))
 $(FURTHER_MODELS): $(F)/%.h5: $(E)/dataset.h5 assets/results-further.toml
-	$(THUNDER) train-animator $(firstword $(subst -, ,$*)) $< -o $@ --config assets/results-further.toml \
-	  --weights-from $(F)/$(firstword $(subst -, ,$*))-first-$(lastword $(subst -, ,$*)).h5 \
+	$(THUNDER) train-animator codetalker $< -o $@ --config assets/results-further.toml \
+	  --weights-from $(F)/codetalker-first-$(lastword $(subst -, ,$*)).h5 \
 	  $(GUIDED_$(word 2,$(subst -, ,$*))) --seed $(lastword $(subst -, ,$*)) --force
-$(foreach how,visual noprior av,$(foreach animator,codetalker faceformer,$(AV_SEEDS:%=$(F)/$(animator)-$(how)-%.h5))): $(GUIDE)
+$(foreach how,visual noprior av,$(AV_SEEDS:%=$(F)/codetalker-$(how)-%.h5)): $(GUIDE)
 
 $(filter $(V)/thunder-av-% $(V)/thunder-both-%,$(AV_MODELS)): $(V)/thunder-%.h5: $(E)/dataset.h5 $(GUIDE) \
   $(E)/m2s-mouth2s-0.h5 assets/results-thunder.toml
@@ -356,21 +354,20 @@ $(V)/thunder-m2s-%.h5: $(A)/trained-mouth2s-%.h5
 define judge_lips
 .INTERMEDIATE: $(2:$(1)/%=$(1)/samples/%)
 $(2:$(1)/%=$(1)/samples/%): $(1)/samples/%: $(1)/% $(E)/dataset.h5
-	$$(THUNDER) sample --split test --clips $(AV_CLIPS) --dataset $(E)/dataset.h5 --model $$< -o $$@ --force
+	$$(THUNDER) sample --split test --clips $(3) --dataset $(E)/dataset.h5 --model $$< -o $$@ --force
 
 $(2:$(1)/%=$(1)/metrics/%): $(1)/metrics/%: $(1)/samples/% $(E)/lipreader-1.h5 $(E)/m2s-mouth2s-1.h5 assets/recogniser.h5
 	$$(THUNDER) evaluate $$< --reference $(E)/dataset.h5 --lipreader $(E)/lipreader-1.h5 --m2s $(E)/m2s-mouth2s-1.h5 \
 	  --recogniser assets/recogniser.h5 -o $$@ --force --quiet > /dev/null
 endef
-$(eval $(call judge_lips,$(V),$(AV_MODELS)))
-$(eval $(call judge_lips,$(F),$(FURTHER_MODELS)))
+$(eval $(call judge_lips,$(V),$(AV_MODELS),$(AV_CLIPS)))
+$(eval $(call judge_lips,$(F),$(FURTHER_MODELS),$(FURTHER_CLIPS)))
 
 assets/results/avguidance.json: $(AV_MODELS:$(V)/%=$(V)/metrics/%)
 	$(THUNDER) compare $^ $(AV_DIFFERENCES:%=--difference %) -o $@ --force
 
 assets/results/avguidance_further.json: $(FURTHER_MODELS:$(F)/%=$(F)/metrics/%)
-	$(THUNDER) compare $^ $(foreach animator,codetalker faceformer,$(patsubst %,--difference %,$(call differences_of,$(animator)))) \
-	  -o $@ --force
+	$(THUNDER) compare $^ $(patsubst %,--difference %,$(call differences_of,codetalker)) -o $@ --force
 
 # Sentences that are in no other corpus, by speakers who are in none, though with voices that are.
 $(E)/pairs.h5: assets/minimal_pairs.txt

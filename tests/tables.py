@@ -30,6 +30,16 @@ _OF_ANIMATORS = {
     "m2s-units": "M2S units",
     "m2s-cer": "CER",
 }
+_OF_GUIDED = {
+    "lve": "LVE, mm²",
+    "fdd": "FDD, mm²",
+    "cer": "CER",
+    "ver": "VER",
+    "l-pcc": "L-PCC",
+    "closure-rate": "closed on p b m",
+    "m2s-mel": "M2S mel, sd",
+    "speed": "speed, × real time",
+}
 # File -> metric -> heading, for tables that show some of their metrics, or show them under another name.
 COLUMNS: dict[str, dict[str, str]] = {
     "m2s": {
@@ -49,15 +59,8 @@ COLUMNS: dict[str, dict[str, str]] = {
     "thunder_weights": _OF_ANIMATORS,
     "thunder_why": _OF_ANIMATORS,
     "lipreader": {"cer": "CER", "cer-en": "English", "cer-de": "German", "cer-fr": "French"},
-    "avguidance": {
-        "lve": "LVE, mm²",
-        "fdd": "FDD, mm²",
-        "cer": "CER",
-        "ver": "VER",
-        "l-pcc": "L-PCC",
-        "closure-rate": "closed on p b m",
-        "m2s-mel": "M2S mel, sd",
-    },
+    "avguidance": _OF_GUIDED,
+    "avguidance_further": _OF_GUIDED,
 }
 
 
