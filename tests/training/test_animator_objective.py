@@ -24,14 +24,7 @@ class Recorder(FaceFormer):
 
 
 def test_noise_is_on_the_true_frames_that_are_fed_in_training_and_on_nothing_else() -> None:
-    sizes = {
-        "num_features": NUM_FEATURES,
-        "dim": 16,
-        "num_heads": 2,
-        "encoder_dim": 8,
-        "encoder_layers": 1,
-        "encoder_kernel": 3,
-    }
+    sizes = {"dim": 16, "num_heads": 2, "encoder_dim": 8, "encoder_layers": 1, "encoder_kernel": 3}
     animator = Recorder(
         FaceFormerConfig(num_features=NUM_FEATURES, fps=25.0, subjects=("ann",), period=25, dropout=0.0, **sizes)
     )
