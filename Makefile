@@ -161,7 +161,7 @@ M2S_SEEDS := 0 1 2
 M2S_MODELS := $(foreach input,mouth2s face2s exp2s,$(foreach seed,$(M2S_SEEDS),$(E)/m2s-$(input)-$(seed).h5))
 
 .PHONY: embedded
-embedded: assets/m2s.h5 assets/judge.h5 assets/vocoder.h5 assets/recogniser.h5 assets/lipreader.h5 assets/diffusion.h5 ## train the embedded models again: two hours on two cores
+embedded: assets/m2s.h5 assets/judge.h5 assets/vocoder.h5 assets/recogniser.h5 assets/lipreader.h5 assets/diffusion.h5 ## train the embedded models again: three hours on two cores
 
 .PHONY: results-m2s
 results-m2s: assets/results/m2s.json tables ## measure mesh-to-speech over inputs and seeds: two hours on two cores

@@ -6,11 +6,12 @@ the shortest way to one whose lips meet; the denoiser goes on from there, and ma
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from stages.heads.head import Head
+from stages.heads.head import Head, lip_midpoints
 from stages.losses.geometry import lip_gap
 from stages.models.motion_denoiser import MotionDenoiser
 
@@ -48,13 +49,19 @@ class Closer:
         Returns:
             (N, T, D) normalised.
         """
-        midpoints = torch.tensor([self.head.record.landmarks[name] for name in ("lip_top", "lip_bottom")])
-        at_rest = torch.from_numpy(self.head.record.template)[midpoints].to(x_0)
         with torch.enable_grad():
             x_0 = x_0.detach().requires_grad_()
-            vertices = self.head.vertices(denoiser.restore(x_0), indices=midpoints, pose=False)
+            vertices = self.head.vertices(denoiser.restore(x_0), indices=self._midpoints, pose=False)
             gap = lip_gap(*vertices.unbind(-2))  # (N, T)
             (gradient,) = torch.autograd.grad(gap.sum(), x_0)
-        excess = share * (gap - lip_gap(*at_rest.unbind(-2))).clamp_min(0)
+        excess = share * (gap - self._gap_at_rest).clamp_min(0)
         step = excess / gradient.square().sum(-1).clamp_min(1e-12)
         return (x_0 - step[..., None] * gradient).detach()
+
+    @cached_property
+    def _midpoints(self) -> Tensor:
+        return lip_midpoints(self.head.record)
+
+    @cached_property
+    def _gap_at_rest(self) -> float:
+        return float(lip_gap(*torch.from_numpy(self.head.record.template)[self._midpoints].unbind(-2)))

@@ -165,9 +165,10 @@ def motion_of_passes(
         )
         guided = _Guided(denoiser, given, options.guidance)
         denoise: Denoise = guided if listener is None else _Led(guided, listener, now.first, alphas_bar)
-        likely = denoiser.lips_heard_closed(now.speech)
-        if closer is not None and likely is not None:
-            denoise = _Closed(denoise, closer, denoiser, closer.share(likely[0, config.context :]))
+        if closer is not None and (likely := denoiser.lips_heard_closed(now.speech)) is not None:
+            share = closer.share(likely[0, config.context :])
+            if share.any():  # a window of silence asks for nothing
+                denoise = _Closed(denoise, closer, denoiser, share)
         if now.num_settled:
             denoise = _Continued(denoise, settled[:, : now.num_settled])
         window = SAMPLERS[options.sampler](denoise, noise, alphas_bar, num_steps)

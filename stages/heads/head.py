@@ -140,6 +140,11 @@ def embedded_head() -> HeadRecord:
     return read_head_file(asset_path("head.h5"))
 
 
+def lip_midpoints(record: HeadRecord) -> Tensor:
+    """Vertex indices (2,) of the inner lips' mid-points, the upper first."""
+    return torch.tensor([record.landmarks[name] for name in ("lip_top", "lip_bottom")])
+
+
 def region_indices(record: HeadRecord, name: str) -> Tensor:
     """Vertex indices (M,) int64 of a region.
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.diffusion.schedule import add_noise, cosine_alphas_bar
-from stages.heads.head import Head
+from stages.heads.head import Head, lip_midpoints
 from stages.losses.geometry import closure, lip_gap, mean_square, smoothness, velocity
 from stages.metrics.phone_confusions import UNKNOWN
 from stages.models.motion_denoiser import Conditions, MotionDenoiser, tell_emotion
@@ -109,7 +109,7 @@ def measure_scales(
     lip_velocity = float((moving_lips[:, 1] - moving_lips[:, 0]).square().mean().sqrt())
     moving = network.normalise(motion).unflatten(0, (-1, 2))  # (n, 2, D)
     steps = moving[:, 1] - moving[:, 0]
-    gap = lip_gap(*head.vertices(motion, indices=_lip_midpoints(head), pose=False).unbind(-2))
+    gap = lip_gap(*head.vertices(motion, indices=lip_midpoints(head.record), pose=False).unbind(-2))
     return Scales(
         vertices=spread(head.vertices(motion, indices=face, pose=False)),
         lips=spread(moving_lips.flatten(0, 1)),
@@ -117,10 +117,6 @@ def measure_scales(
         lip_gap=max(float(gap.square().mean().sqrt()), 1e-6),
         velocity=steps.square().mean(0).sqrt().clamp_min(_SMALLEST_VELOCITY),
     )
-
-
-def _lip_midpoints(head: Head) -> Tensor:
-    return torch.tensor([head.record.landmarks[name] for name in ("lip_top", "lip_bottom")])
 
 
 def phones_named(scores: Tensor, phones: Tensor) -> dict[str, Tensor]:
@@ -181,7 +177,7 @@ class DiffusionObjective(nn.Module):
         self.register_buffer("velocity_scale", scales.velocity, persistent=False)
         self.register_buffer("face", face, persistent=False)
         self.register_buffer("lips", lips, persistent=False)
-        self.register_buffer("lip_midpoints", _lip_midpoints(head), persistent=False)
+        self.register_buffer("lip_midpoints", lip_midpoints(head.record), persistent=False)
 
     def forward(
         self,
